@@ -13,7 +13,7 @@ export interface Gpu {
   limits: DeviceLimits
   hasSubgroups: boolean
   hasTimestamps: boolean
-  /** Resolves with a message when the device is lost; never rejects. */
+  /** Resolves with the reason if the device is lost, but not when destroy() was called. */
   lost: Promise<string>
   destroy(): void
 }
@@ -103,7 +103,11 @@ export async function openGpu(options: OpenGpuOptions): Promise<Gpu> {
     },
     hasSubgroups: features.includes('subgroups'),
     hasTimestamps: features.includes('timestamp-query'),
-    lost: device.lost.then((reason) => reason.message || 'no reason given'),
+    lost: new Promise((resolve) => {
+      device.lost.then(({ reason, message }) => {
+        if (reason !== 'destroyed') resolve(message || 'no reason given')
+      })
+    }),
     destroy: () => {
       device.destroy()
       instance.destroy()

@@ -1,0 +1,63 @@
+// Every kernel as text with the files it includes. Parameters, bindings and shapes stand at the head
+// of each .wgsl file; src/gpu/ops has one typed call for each kernel.
+import type { WgslSource } from '../src/gpu/wgsl.ts'
+import attention from './attention.wgsl' with { type: 'text' }
+import blocks from './blocks.wgsl' with { type: 'text' }
+import chunkGain from './chunk_gain.wgsl' with { type: 'text' }
+import chunkGates from './chunk_gates.wgsl' with { type: 'text' }
+import chunkOutput from './chunk_output.wgsl' with { type: 'text' }
+import chunkScan from './chunk_scan.wgsl' with { type: 'text' }
+import chunkScores from './chunk_scores.wgsl' with { type: 'text' }
+import conv from './conv.wgsl' with { type: 'text' }
+import decay from './decay.wgsl' with { type: 'text' }
+import embed from './embed.wgsl' with { type: 'text' }
+import kvAppend from './kv_append.wgsl' with { type: 'text' }
+import math from './math.wgsl' with { type: 'text' }
+import matmul from './matmul.wgsl' with { type: 'text' }
+import matmulTiled from './matmul_tiled.wgsl' with { type: 'text' }
+import matvec from './matvec.wgsl' with { type: 'text' }
+import norm from './norm.wgsl' with { type: 'text' }
+import prepare from './prepare.wgsl' with { type: 'text' }
+import product from './product.wgsl' with { type: 'text' }
+import recurrent from './recurrent.wgsl' with { type: 'text' }
+import reduce from './reduce.wgsl' with { type: 'text' }
+import rope from './rope.wgsl' with { type: 'text' }
+import slotSoftmax from './slot_softmax.wgsl' with { type: 'text' }
+import step from './step.wgsl' with { type: 'text' }
+import weights from './weights.wgsl' with { type: 'text' }
+
+const includes = {
+  'step.wgsl': step,
+  'blocks.wgsl': blocks,
+  'decay.wgsl': decay,
+  'math.wgsl': math,
+  'reduce.wgsl': reduce,
+  'weights.wgsl': weights,
+  'product.wgsl': product,
+}
+
+const kernel = (name: string, text: string): WgslSource => ({
+  name: `${name}.wgsl`,
+  text,
+  includes,
+})
+
+export const kernels = {
+  norm: kernel('norm', norm),
+  embed: kernel('embed', embed),
+  matmul: kernel('matmul', matmul),
+  matmulTiled: kernel('matmul_tiled', matmulTiled),
+  matvec: kernel('matvec', matvec),
+  prepare: kernel('prepare', prepare),
+  conv: kernel('conv', conv),
+  recurrent: kernel('recurrent', recurrent),
+  chunkGates: kernel('chunk_gates', chunkGates),
+  chunkGain: kernel('chunk_gain', chunkGain),
+  chunkScan: kernel('chunk_scan', chunkScan),
+  chunkScores: kernel('chunk_scores', chunkScores),
+  chunkOutput: kernel('chunk_output', chunkOutput),
+  slotSoftmax: kernel('slot_softmax', slotSoftmax),
+  rope: kernel('rope', rope),
+  attention: kernel('attention', attention),
+  kvAppend: kernel('kv_append', kvAppend),
+} as const

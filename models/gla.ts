@@ -1,0 +1,102 @@
+// Gated linear attention: per key channel a gate decays the state S [K, V] of a head, then k·vᵀ
+// is added and q reads it.
+
+import type { BufferRange } from '../src/gpu/buffers.ts'
+import { chunked } from '../src/gpu/ops/chunk.ts'
+import { matmul } from '../src/gpu/ops/matmul.ts'
+import { rmsNorm } from '../src/gpu/ops/norm.ts'
+import { prepareGla } from '../src/gpu/ops/prepare.ts'
+import { type GatedAttention, recurrent } from '../src/gpu/ops/recurrent.ts'
+import type { Plan } from '../src/gpu/program.ts'
+import type { GlaConfig } from './config.ts'
+import { convolved } from './conv.ts'
+import type { LayerContext } from './layer.ts'
+import type { GlaTensors } from './tensors.ts'
+
+/** x += mixer(input) for one GLA layer; `input` is [tokens, D]. */
+export async function glaLayer(
+  context: LayerContext,
+  config: GlaConfig,
+  tensors: GlaTensors,
+  layer: number,
+  input: BufferRange,
+): Promise<Plan[]> {
+  const { tuning, step, weights, limits } = context
+  const { heads, kvHeads, keyDim, valueDim } = config
+  const label = `layer ${layer}`
+  const maxRows = limits.tokens
+
+  // Row of p: q [H·K] | k [Hk·K] | v [Hk·V] | low-rank gate [rank] | output gate [H·V].
+  const projection = await weights.stacked(`${label} projections`, [
+    tensors.q,
+    tensors.k,
+    tensors.v,
+    tensors.gateDown,
+    ...(tensors.outputGate ? [tensors.outputGate] : []),
+  ])
+  const stride = projection.rows
+  const p = await context.perToken('projections', stride)
+  const q = await context.perToken('q', heads * keyDim)
+  const k = await context.perToken('k', kvHeads * keyDim)
+  const v = await context.perToken('v', kvHeads * valueDim)
+  const gate = await context.perToken('gate', kvHeads * keyDim)
+  const o = await context.perToken('o', heads * valueDim)
+  const normed = await context.perToken('normed o', heads * valueDim)
+  const conv = await convolved(context, config, tensors, layer, p, stride)
+
+  const attention: GatedAttention = {
+    step,
+    q,
+    k,
+    v,
+    gate,
+    o,
+    state: context.state(layer, 'S'),
+    slotStride: context.layout.slotFloats,
+    heads,
+    kvHeads,
+    keyDim,
+    valueDim,
+    scale: keyDim ** -0.5,
+    gateAxis: 'key',
+  }
+  const output = await weights.stacked(`${label} output`, [tensors.output])
+
+  return [
+    ...matmul(tuning, { step, x: input, weights: projection, y: p, maxRows }),
+    ...conv.plans,
+    ...prepareGla(tuning, {
+      step,
+      p,
+      stride,
+      qkv: conv.y,
+      q,
+      k,
+      v,
+      gate,
+      heads,
+      kvHeads,
+      keyDim,
+      valueDim,
+      featureMap: config.featureMap,
+      gateRank: config.gateRank,
+      gateUp: await weights.vector(`${label} gate`, [tensors.gateUp]),
+      gateBias: await weights.vector(`${label} gate bias`, [tensors.gateBias]),
+      gateNormalizer: config.gateNormalizer,
+      clampMin: config.clampMin,
+    }),
+    ...recurrent(tuning, attention),
+    ...chunked(tuning, { ...attention, scratch: await context.chunkScratch(attention) }),
+    rmsNorm(tuning, {
+      step,
+      x: o,
+      y: normed,
+      weight: tensors.outputNorm && (await weights.vector(`${label} norm`, [tensors.outputNorm])),
+      dim: valueDim,
+      eps: config.outputNormEps,
+      heads,
+      gate: tensors.outputGate && { range: p, stride, offset: stride - heads * valueDim },
+    }),
+    ...matmul(tuning, { step, x: normed, weights: output, y: context.x, maxRows, epilogue: 'add' }),
+  ]
+}

@@ -1,0 +1,162 @@
+// `glaze serve`: load a model, print what runs where, answer requests until a signal.
+
+import { stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { version } from '../package.json'
+import type { ServeOptions } from './config.ts'
+import { type LoadedModel, loadModel } from './engine/load.ts'
+import { createApp } from './http/app.ts'
+import { serveApp } from './http/serve.ts'
+import { createLogger, type Logger } from './log.ts'
+
+/** The model that is served if none is named. */
+export const EMBEDDED_MODEL = join(import.meta.dir, '../models/checkpoints/tales-gla-5m')
+
+/**
+ * Serves until SIGINT or SIGTERM, then lets running requests finish; a second signal cuts them.
+ * Resolves to the exit code.
+ */
+export async function serve(options: ServeOptions): Promise<number> {
+  const log = createLogger({ level: options.logLevel, format: options.logFormat })
+  const folder = resolve(options.model ?? EMBEDDED_MODEL)
+  const started = performance.now()
+  const progress = new Progress()
+  const model = await loadModel({
+    folder,
+    adapter: options.adapter,
+    kernels: options.kernels,
+    dtype: options.dtype,
+    maxNumSeqs: options.maxNumSeqs,
+    maxNumBatchedTokens: options.maxNumBatchedTokens,
+    maxModelLen: options.maxModelLen,
+    stateMemory: options.stateMemory,
+    onProgress: (done, total) => progress.show(done, total),
+    onError: (message, error) => log.error(message, { error }),
+  })
+  progress.end()
+  const ids = options.servedModelName ?? [basename(folder)]
+  const app = createApp({
+    engine: model.engine,
+    tokenizer: model.tokenizer,
+    model: {
+      ids,
+      created: Math.floor((await stat(join(folder, 'config.json'))).mtimeMs / 1000),
+      maxModelLen: model.maxLength,
+      sampling: recommendedSampling(model),
+    },
+    limits: { maxQueue: options.maxQueue },
+    log,
+    version,
+  })
+  const server = serveApp(app, { host: options.host, port: options.port })
+  const ended = Promise.withResolvers<number>()
+  watchDevice(model, log, ended.resolve)
+  console.log(describeModel(model, ids[0], folder, performance.now() - started))
+  console.log(invitation(server.url, ids[0]))
+
+  let signals = 0
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (++signals > 1) return ended.resolve(0)
+    log.info(`${signal}: waiting for running requests`, { ...model.engine.stats() })
+    const timeout = setTimeout(() => ended.resolve(0), options.shutdownTimeout * 1000)
+    server.stop().then(() => {
+      clearTimeout(timeout)
+      ended.resolve(0)
+    })
+  }
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+  const code = await ended.promise
+  await server.stop(true)
+  if (code === 0) await model[Symbol.asyncDispose]()
+  return code
+}
+
+/** A lost device cannot be repaired from inside: say so and leave the restart to the supervisor. */
+function watchDevice(model: LoadedModel, log: Logger, end: (code: number) => void): void {
+  model.gpu.lost.then((reason) => {
+    log.error(`the GPU device was lost: ${reason}`, { adapter: model.gpu.adapter.name })
+    model.engine.fail(`the GPU device was lost: ${reason}`)
+    end(1)
+  })
+}
+
+/** What generation_config.json recommends for requests that leave sampling open. */
+function recommendedSampling({ generationConfig }: LoadedModel) {
+  const { doSample, temperature, topP, topK, minP } = generationConfig
+  if (doSample === false) return { temperature: 0 }
+  return { temperature, topP, topK, minP }
+}
+
+function describeModel(
+  model: LoadedModel,
+  id: string,
+  folder: string,
+  milliseconds: number,
+): string {
+  const { plan, gpu, tuning, decoder, maxLength } = model
+  const { adapter } = gpu
+  const rows: [string, string][] = [
+    ['model', `${id} (${model.modelType}, ${decoder.layers} layers) from ${folder}`],
+    [
+      'adapter',
+      `${adapter.name}${adapter.software ? ', on the CPU' : ''}; ` +
+        `${tuning.variant} kernels, ${tuning.weights === 'f16' ? 'float16' : 'float32'} weights`,
+    ],
+    [
+      'memory',
+      `weights ${bytes(plan.weightBytes)}, activations ${bytes(plan.activationBytes)}, ` +
+        `${plan.slots} slots of ${bytes(plan.slotBytes)}`,
+    ],
+    ['length', maxLength === undefined ? 'unbounded: a state has one size' : `${maxLength} tokens`],
+    [
+      'start',
+      `${(milliseconds / 1000).toFixed(1)} s, of them ${(model.warmUpMs / 1000).toFixed(1)} s warm-up`,
+    ],
+  ]
+  return rows.map(([name, text]) => `${name.padEnd(8)} ${text}`).join('\n')
+}
+
+function invitation(url: string, id: string): string {
+  const body = JSON.stringify({ model: id, prompt: 'Once upon a time', max_tokens: 64 })
+  return [
+    `serving  ${url}/v1`,
+    '',
+    'Try it:',
+    `  curl ${url}/v1/completions -H 'content-type: application/json' \\`,
+    `    -d '${body}'`,
+    '',
+  ].join('\n')
+}
+
+/** 1.5 MiB, 16 MiB, 13.5 GiB. */
+function bytes(count: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
+  let unit = 0
+  let value = count
+  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024
+  return `${unit === 0 || value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ${units[unit]}`
+}
+
+/** A line on stderr while weights load, for models that take longer than a moment. */
+class Progress {
+  readonly #started = performance.now()
+  #shown = 0
+
+  show(done: number, total: number): void {
+    const now = performance.now()
+    const interval = process.stderr.isTTY ? 200 : 5000
+    if (now - this.#started < 1000 || now - this.#shown < interval) return
+    this.#shown = now
+    const seconds = (now - this.#started) / 1000
+    const left = (seconds * (total - done)) / Math.max(done, 1)
+    const line =
+      `loading  ${bytes(done)} of ${bytes(total)}, ${bytes(done / seconds)}/s, ` +
+      `${Math.ceil(left)} s left`
+    process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`)
+  }
+
+  end(): void {
+    if (this.#shown > 0 && process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+  }
+}

@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'bun:test'
+import { z } from 'zod'
+import { parseCommandLine, parseOptions, SERVE_OPTIONS, type ServeOptions } from '../src/config.ts'
+import { ConfigError } from '../src/errors.ts'
+
+type Env = Record<string, string>
+
+function serve(argv: string[] = [], env: Env = {}): ServeOptions {
+  const parsed = parseCommandLine(argv, env)
+  if (parsed.command !== 'serve') throw new Error(`parsed as ${parsed.command}`)
+  return parsed.options
+}
+
+describe('serve', () => {
+  test('defaults', () => {
+    expect(serve()).toEqual({
+      model: undefined,
+      servedModelName: undefined,
+      host: '127.0.0.1',
+      port: 8000,
+      adapter: 'auto',
+      dtype: 'auto',
+      kernels: 'auto',
+      maxNumSeqs: undefined,
+      stateMemory: undefined,
+      maxNumBatchedTokens: 512,
+      maxModelLen: undefined,
+      maxQueue: 1024,
+      shutdownTimeout: 30,
+      logLevel: 'info',
+      logFormat: 'auto',
+    })
+  })
+
+  test.each<[string[], Env, Partial<ServeOptions>]>([
+    [['serve'], {}, { model: undefined }],
+    [['models/x'], {}, { model: 'models/x' }],
+    [['serve', 'models/x', '--port', '0'], {}, { model: 'models/x', port: 0 }],
+    [['--port=81', 'models/x'], {}, { model: 'models/x', port: 81 }],
+    [['--model', 'models/x'], {}, { model: 'models/x' }],
+    [['--', '--odd-folder'], {}, { model: '--odd-folder' }],
+    [['serve', 'serve'], {}, { model: 'serve' }],
+    [[], { GLAZE_MODEL: 'm', GLAZE_KERNELS: 'plain' }, { model: 'm', kernels: 'plain' }],
+    [['x'], { GLAZE_MODEL: 'm' }, { model: 'x' }],
+    [['--port', '2'], { GLAZE_PORT: '1' }, { port: 2 }],
+    [['--port', '2', '--port', '3'], {}, { port: 3 }],
+    [[], { GLAZE_PORT: '' }, { port: 8000 }],
+    [[], { GLAZED: 'x', glaze_port: 'x' }, { port: 8000 }],
+    [['--max-num-seqs', '8'], {}, { maxNumSeqs: 8 }],
+    [['--max-num-seqs', 'auto'], { GLAZE_MAX_NUM_SEQS: '8' }, { maxNumSeqs: undefined }],
+    [['--max-num-batched-tokens', '64'], {}, { maxNumBatchedTokens: 64 }],
+    [['--served-model-name', 'a'], {}, { servedModelName: ['a'] }],
+    [
+      ['--served-model-name', 'a', '--served-model-name=b, c'],
+      { GLAZE_SERVED_MODEL_NAME: 'd' },
+      { servedModelName: ['a', 'b', 'c'] },
+    ],
+    [['--state-memory', '4GiB'], {}, { stateMemory: 4 * 2 ** 30 }],
+    [['--state-memory', '1.5 gib'], {}, { stateMemory: 1.5 * 2 ** 30 }],
+    [['--state-memory', '512Mi'], {}, { stateMemory: 512 * 2 ** 20 }],
+    [['--state-memory', '2GB'], {}, { stateMemory: 2e9 }],
+    [['--state-memory', '8k'], {}, { stateMemory: 8000 }],
+    [['--state-memory', '123'], {}, { stateMemory: 123 }],
+    [['--state-memory', 'auto'], {}, { stateMemory: undefined }],
+    [['--shutdown-timeout', '0'], {}, { shutdownTimeout: 0 }],
+    [['--adapter', 'NVIDIA H100'], {}, { adapter: 'NVIDIA H100' }],
+  ])('%j with %j', (argv, env, expected) => {
+    expect(serve(argv, env)).toMatchObject(expected)
+  })
+
+  test.each<[string[], Env, string]>([
+    [['--prot', '1'], {}, 'unknown flag --prot; did you mean --port?'],
+    [['--max-num-seq=1'], {}, 'did you mean --max-num-seqs?'],
+    [['--no-port'], {}, 'unknown flag --no-port; did you mean --port?'],
+    [['-p', '1'], {}, 'unknown flag -p'],
+    [[], { GLAZE_PROT: '1' }, 'unknown environment variable GLAZE_PROT; did you mean GLAZE_PORT?'],
+    [['a', 'b'], {}, 'unexpected argument "b"'],
+    [['--port'], {}, '--port needs a value: expected a whole number from 0 to 65535'],
+    [['--port', '--host', 'x'], {}, '--port needs a value'],
+    [['--port='], {}, '--port is "": expected a whole number'],
+    [['--port', 'http'], {}, '--port is "http": expected a whole number from 0 to 65535'],
+    [['--port', '65536'], {}, '--port is "65536"'],
+    [['--port', '-1'], {}, '--port is "-1"'],
+    [['--port', '1e3'], {}, '--port is "1e3"'],
+    [[], { GLAZE_PORT: '80.5' }, 'GLAZE_PORT is "80.5": expected a whole number'],
+    [['--max-num-seqs', '0'], {}, 'expected auto or a whole number from 1'],
+    [['--max-num-batched-tokens', '100'], {}, 'expected a multiple of 64'],
+    [['--max-num-batched-tokens', '0'], {}, 'expected a multiple of 64'],
+    [['--dtype', 'int3'], {}, 'expected auto, float16 or float32'],
+    [['--kernels', 'fast'], {}, 'expected auto, subgroup or plain'],
+    [['--served-model-name', 'a,,b'], {}, '--served-model-name is "a,,b": expected one or more'],
+    [['--state-memory', '4XB'], {}, 'expected auto or an amount such as 4GiB'],
+    [['--state-memory', '0'], {}, '--state-memory is "0"'],
+    [['--log-level', 'loud'], {}, 'expected one of debug, info, warn, error'],
+    [['--log-format', 'xml'], {}, 'expected one of auto, json, text'],
+  ])('%j with %j is refused', (argv, env, message) => {
+    const parse = () => serve(argv, env)
+    expect(parse).toThrow(ConfigError)
+    expect(parse).toThrow(message)
+  })
+})
+
+describe('other commands', () => {
+  test.each(['--help', '-h', 'help'])('%s', (arg) => {
+    const parsed = parseCommandLine([arg], {})
+    if (parsed.command !== 'help') throw new Error(`parsed as ${parsed.command}`)
+    for (const [key, option] of Object.entries(SERVE_OPTIONS)) {
+      const words = key
+        .replaceAll(/[A-Z]/g, (letter) => ` ${letter}`)
+        .toLowerCase()
+        .split(' ')
+      expect(parsed.text).toContain(`--${words.join('-')} ${option.value}`)
+      expect(parsed.text).toContain(option.help)
+      expect(parsed.text).toContain(`[GLAZE_${words.join('_').toUpperCase()}`)
+    }
+    expect(parsed.text).toContain('default: 127.0.0.1')
+  })
+
+  test('help comes before any complaint', () => {
+    expect(parseCommandLine(['serve', '--prot', '--help'], { GLAZE_X: '1' }).command).toBe('help')
+  })
+
+  test.each(['--version', '-V', 'version'])('%s', (arg) => {
+    expect(parseCommandLine([arg], {})).toEqual({ command: 'version' })
+  })
+})
+
+describe("a table of one's own", () => {
+  const table = {
+    warmUp: {
+      help: 'Warm up.',
+      expects: 'true or false',
+      type: z.enum(['true', 'false']).transform((value) => value === 'true'),
+      fallback: 'true',
+    },
+    size: {
+      help: 'Size.',
+      value: 'N',
+      expects: 'a number',
+      type: z.coerce.number(),
+      fallback: '1',
+    },
+  }
+
+  test.each<[string[], Env, boolean]>([
+    [[], {}, true],
+    [['--warm-up'], { GLAZE_WARM_UP: 'false' }, true],
+    [['--no-warm-up'], {}, false],
+    [['--warm-up=false'], {}, false],
+    [[], { GLAZE_WARM_UP: 'false' }, false],
+  ])('boolean: %j with %j', (argv, env, expected) => {
+    expect(parseOptions(table, argv, env)).toEqual({ warmUp: expected, size: 1 })
+  })
+
+  test.each<[string[], string]>([
+    [['--warm-up=2'], '--warm-up is "2": expected true or false'],
+    [['--no-size'], 'unknown flag --no-size'],
+    [['folder'], 'unexpected argument "folder"'],
+  ])('%j is refused', (argv, message) => {
+    expect(() => parseOptions(table, argv, {})).toThrow(message)
+  })
+})

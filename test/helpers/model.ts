@@ -1,0 +1,68 @@
+// A decoder on the test device, fed by hand: for comparing logits and states with goldens.
+import { join } from 'node:path'
+import { parseModelConfig } from '../../models/config.ts'
+import { loadDecoder } from '../../models/decoder.ts'
+import { stateLayout } from '../../models/state.ts'
+import { mapTensors } from '../../models/tensors.ts'
+import { Runner } from '../../src/engine/runner.ts'
+import type { Segment } from '../../src/gpu/step.ts'
+import type { Variant } from '../../src/gpu/tuning.ts'
+import { openCheckpoint } from '../../src/loader/checkpoint.ts'
+import type { openTestGpu } from './gpu.ts'
+
+export const fixtures = join(import.meta.dir, '../fixtures/golden')
+export const shipped = join(import.meta.dir, '../../models/checkpoints')
+/** Present in development and CI, absent from a stranger's clone. */
+export const shared = join(import.meta.dir, '../../../shared')
+
+const SLOTS = 4
+
+/** Loads a checkpoint with float32 weights. */
+export async function openTestModel(
+  gpu: Awaited<ReturnType<typeof openTestGpu>>,
+  folder: string,
+  variant: Variant,
+  maxLength = 2048,
+) {
+  await using checkpoint = await openCheckpoint(folder)
+  const config = parseModelConfig(checkpoint.config, checkpoint.configFile)
+  const tensors = mapTensors(config, checkpoint)
+  const layout = stateLayout(tensors.config, maxLength)
+  const decoder = await loadDecoder(tensors, {
+    buffers: gpu.buffers,
+    pipelines: gpu.pipelines,
+    tuning: gpu.tuning(variant, 'f32'),
+    limits: { tokens: 512, segments: SLOTS, logitRows: 512 },
+    layout,
+    slots: SLOTS,
+  })
+  const runner = await Runner.create(decoder, gpu.buffers)
+  return {
+    config: tensors.config,
+    layout,
+    decoder,
+    runner,
+    /** Runs a step and returns its logits, [rows, vocab]. */
+    run: (segments: Segment[], fresh: number[] = []) =>
+      runner.run(segments, fresh, (logits) => logits.slice()),
+    /** A slot's state: [slotFloats]. */
+    state: (slot: number) =>
+      gpu.buffers.readFloats({
+        buffer: decoder.states,
+        offset: slot * layout.slotFloats * 4,
+        size: layout.slotFloats * 4,
+      }),
+  }
+}
+
+export type TestModel = Awaited<ReturnType<typeof openTestModel>>
+
+/** A prompt slice with all its logits. */
+export function slice(slot: number, tokens: readonly number[], position: number): Segment {
+  return { slot, tokens, position, logits: 'all', decode: false }
+}
+
+/** One token through the recurrent kernels. */
+export function decodeRow(slot: number, token: number, position: number): Segment {
+  return { slot, tokens: [token], position, logits: 'all', decode: true }
+}

@@ -1,0 +1,173 @@
+// Request bodies that must be refused, each with the reply it must get. The tests of the app and
+// those of the real server share them; both serve a vocabulary of 4096 tokens.
+
+export interface BrokenBody {
+  name: string
+  /** Sent as it is if text or bytes, else as JSON. */
+  body: unknown
+  contentType?: string
+  status: number
+  param: string | null
+  code: string | null
+  /** What the message must contain. */
+  words: string
+}
+
+const JSON_TYPE = 'application/json'
+
+function refused(
+  name: string,
+  body: unknown,
+  words: string,
+  param: string | null = null,
+): BrokenBody {
+  return { name, body, status: 400, param, code: null, words }
+}
+
+/** A good prompt with one bad field. */
+function badField(field: string, value: unknown, words: string, param = field): BrokenBody {
+  const shown = JSON.stringify(value).slice(0, 30)
+  return refused(`${field}: ${shown}`, { prompt: 'x', [field]: value }, words, param)
+}
+
+function unsupported(field: string, value: unknown): BrokenBody {
+  const words = `${field} is not supported`
+  return { ...badField(field, value, words), code: 'unsupported_parameter' }
+}
+
+function badPrompt(prompt: unknown, words: string, param = 'prompt'): BrokenBody {
+  const shown = JSON.stringify(prompt)?.slice(0, 30)
+  return refused(`prompt: ${shown}`, { prompt }, words, param)
+}
+
+export const BROKEN_BODIES: BrokenBody[] = [
+  refused('no body', '', 'empty'),
+  refused('cut JSON', '{"prompt": "x"', 'not valid JSON'),
+  refused('trailing comma', '{"prompt": "x",}', 'not valid JSON'),
+  refused('an array', '[]', 'is an array'),
+  refused('a string', '"prompt"', 'is a string'),
+  refused('null', 'null', 'is null'),
+  refused('a number', '17', 'is a number'),
+  refused('deep nesting', '['.repeat(100_000), 'not valid JSON'),
+  refused('bad UTF-8', new Uint8Array([0x7b, 0x22, 0xff, 0xfe]), 'not valid UTF-8'),
+  {
+    ...refused('a form', 'prompt=x', 'send application/json'),
+    contentType: 'application/x-www-form-urlencoded',
+    status: 415,
+  },
+  {
+    ...refused('plain text', 'x', 'send application/json'),
+    contentType: 'text/plain',
+    status: 415,
+  },
+
+  refused('an empty object', {}, 'prompt is required', 'prompt'),
+  badPrompt(null, 'prompt is required'),
+  badPrompt('', 'empty string'),
+  badPrompt(5, 'found 5'),
+  badPrompt(true, 'found true'),
+  badPrompt({ text: 'x' }, 'found an object'),
+  badPrompt([], 'empty list'),
+  badPrompt([''], 'empty string', 'prompt.0'),
+  badPrompt(['a', 'b', 'c', ''], 'prompt.3 is an empty string', 'prompt.3'),
+  badPrompt([[]], 'empty list', 'prompt.0'),
+  badPrompt([[1], []], 'prompt.1 is an empty list', 'prompt.1'),
+  badPrompt([null], 'found null', 'prompt.0'),
+  badPrompt([{}], 'found an object', 'prompt.0'),
+  badPrompt(['a', 5], 'expected a string', 'prompt.1'),
+  badPrompt(['a', [5]], 'found a list of 1', 'prompt.1'),
+  badPrompt([5, 'a'], 'found "a"', 'prompt.1'),
+  badPrompt([[5], 'a'], 'expected a list of token ids', 'prompt.1'),
+  badPrompt([5, 4096], 'from 0 to 4095, found 4096', 'prompt.1'),
+  badPrompt([5, 6, 7, -1], 'found -1', 'prompt.3'),
+  badPrompt([1.5], 'found 1.5', 'prompt.0'),
+  badPrompt(
+    [
+      [1, 2],
+      [1, 1e9],
+    ],
+    'found 1000000000',
+    'prompt.1.1',
+  ),
+  badPrompt(Array(129).fill('a'), 'at most 128'),
+  refused('half a character', '{"prompt": "\\ud83d"}', 'unpaired surrogate', 'prompt'),
+
+  badField('model', 5, 'found 5'),
+  badField('model', '', 'found ""'),
+  {
+    ...badField('model', 'no-such-model', '"no-such-model" is not served'),
+    status: 404,
+    code: 'model_not_found',
+  },
+  badField('max_tokens', -1, 'a whole number from 0'),
+  badField('max_tokens', 1.5, 'found 1.5'),
+  badField('max_tokens', '16', 'found "16"'),
+  badField('max_tokens', 2 ** 31, 'found 2147483648'),
+  refused('max_tokens: 1e999', '{"prompt": "x", "max_tokens": 1e999}', 'Infinity', 'max_tokens'),
+  badField('temperature', -0.1, 'a number from 0 to 2'),
+  badField('temperature', 2.1, 'found 2.1'),
+  badField('temperature', 'hot', 'found "hot"'),
+  badField('temperature', `${'x'.repeat(5000)}`, `found "${'x'.repeat(40)}"…`),
+  badField('top_p', 0, 'above 0 and at most 1'),
+  badField('top_p', 1.01, 'found 1.01'),
+  badField('top_k', -2, 'a whole number from -1'),
+  badField('top_k', 0.5, 'found 0.5'),
+  badField('min_p', 1.5, 'a number from 0 to 1'),
+  badField('n', 0, 'a whole number from 1 to 128'),
+  badField('n', 129, 'found 129'),
+  badField('seed', 0.5, 'a whole number of 64 bits'),
+  badField('seed', 1e30, 'a whole number of 64 bits'),
+  badField('seed', '1', 'found "1"'),
+  badField('stop', '', 'a string of 1 to 1024'),
+  badField('stop', 5, 'at most 4 strings, found 5'),
+  badField('stop', ['a', 'b', 'c', 'd', 'e'], 'found a list of 5'),
+  badField('stop', ['a', 'b', ''], 'stop.2: expected a string', 'stop.2'),
+  badField('stop', ['a', 5], 'found 5', 'stop.1'),
+  badField('stop', 'x'.repeat(1025), '1 to 1024 characters'),
+  badField('stream', 'yes', 'true or false, found "yes"'),
+  badField('ignore_eos', 1, 'true or false, found 1'),
+  badField('stream_options', { include_usage: true }, 'only allowed with stream: true'),
+  refused(
+    'stream_options: true',
+    { prompt: 'x', stream: true, stream_options: true },
+    'expected an object, found true',
+    'stream_options',
+  ),
+  refused(
+    'include_usage: 1',
+    { prompt: 'x', stream: true, stream_options: { include_usage: 1 } },
+    'true or false, found 1',
+    'stream_options.include_usage',
+  ),
+  refused(
+    'several faults',
+    { prompt: 'x', temperature: 9, top_p: 9, min_p: 9, n: 999, stream: 'x' },
+    '; and 2 more',
+    'temperature',
+  ),
+
+  unsupported('suffix', 'the end'),
+  unsupported('echo', true),
+  unsupported('logprobs', 0),
+  unsupported('logprobs', 5),
+  unsupported('prompt_logprobs', 1),
+  unsupported('best_of', 2),
+  unsupported('logit_bias', { 50: -100 }),
+  unsupported('presence_penalty', 0.5),
+  unsupported('frequency_penalty', -1),
+  unsupported('repetition_penalty', 1.1),
+  unsupported('min_tokens', 4),
+  unsupported('stop_token_ids', [3]),
+  unsupported('bad_words', ['x']),
+  unsupported('allowed_token_ids', [1, 2]),
+  unsupported('response_format', { type: 'json_object' }),
+  unsupported('structured_outputs', { regex: 'a+' }),
+  unsupported('tools', [{ type: 'function', function: { name: 'f' } }]),
+  unsupported('messages', [{ role: 'user', content: 'x' }]),
+].map((entry) => ({ ...entry, contentType: entry.contentType ?? JSON_TYPE }))
+
+/** The request's body as it goes over the wire. */
+export function wireBody({ body }: BrokenBody): string | Uint8Array<ArrayBuffer> {
+  if (typeof body === 'string') return body
+  return body instanceof Uint8Array ? new Uint8Array(body) : JSON.stringify(body)
+}
