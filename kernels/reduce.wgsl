@@ -5,6 +5,11 @@ enable subgroups;
 
 var<workgroup> partials: array<f32, WORKGROUP / 4>;
 
+// A subgroup may be larger than the workgroup.
+fn subgroups(subgroup_size: u32) -> u32 {
+  return (WORKGROUP + subgroup_size - 1) / subgroup_size;
+}
+
 fn workgroup_sum(value: f32, lane: u32, subgroup_size: u32) -> f32 {
   let part = subgroupAdd(value);
   if (lane % subgroup_size == 0) {
@@ -12,7 +17,7 @@ fn workgroup_sum(value: f32, lane: u32, subgroup_size: u32) -> f32 {
   }
   workgroupBarrier();
   var sum = 0.0;
-  for (var i = 0u; i < WORKGROUP / subgroup_size; i++) {
+  for (var i = 0u; i < subgroups(subgroup_size); i++) {
     sum += partials[i];
   }
   workgroupBarrier();
@@ -26,7 +31,7 @@ fn workgroup_max(value: f32, lane: u32, subgroup_size: u32) -> f32 {
   }
   workgroupBarrier();
   var largest = partials[0];
-  for (var i = 1u; i < WORKGROUP / subgroup_size; i++) {
+  for (var i = 1u; i < subgroups(subgroup_size); i++) {
     largest = max(largest, partials[i]);
   }
   workgroupBarrier();

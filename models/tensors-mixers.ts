@@ -112,8 +112,10 @@ function takeProjections(
       channels,
       convSize,
     ])
+  // The three convolutions are made alike: biases come together or not at all.
+  const biased = ['q', 'k', 'v'].some((name) => lookup.has(`${path}${name}_conv1d.bias`))
   const bias = (name: string, channels: number) =>
-    lookup.takeOptional(`${path}${name}_conv1d.bias`, [channels])
+    biased ? lookup.take(`${path}${name}_conv1d.bias`, [channels]) : undefined
   return {
     ...projections,
     convQ: weight('q', heads * keyDim),

@@ -29,9 +29,9 @@ function layerOf(file: string): string {
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(root, file), 'utf8')
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']*)'/g)].map((match) =>
-    normalize(join(dirname(file), match[1])),
-  )
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']*)'/g)]
+    .map((match) => normalize(join(dirname(file), match[1])))
+    .filter((target) => target.includes('/'))
 }
 
 test('imports point from main down to errors', () => {

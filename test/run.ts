@@ -1,9 +1,12 @@
 // Runs the whole test suite and ends with a line that says how it went: `N passed, N failed`.
-const child = Bun.spawn([process.execPath, 'test', ...process.argv.slice(2)], {
-  stdout: 'pipe',
-  stderr: 'pipe',
-  cwd: `${import.meta.dir}/..`,
-})
+const child = Bun.spawn(
+  [process.execPath, 'test', '--timeout', '120000', ...process.argv.slice(2)],
+  {
+    stdout: 'pipe',
+    stderr: 'pipe',
+    cwd: `${import.meta.dir}/..`,
+  },
+)
 
 let output = ''
 

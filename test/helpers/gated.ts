@@ -95,10 +95,10 @@ export async function attend(
     },
   }
   const tuning = gpu.tuning(variant)
-  const plans = [
-    ...(step.counts.decodes > 0 ? recurrent(tuning, options) : []),
-    ...(step.counts.chunks > 0 ? chunked(tuning, options) : []),
-  ]
+  // Plans that this step leaves out are not worth compiling.
+  const plans = [...recurrent(tuning, options), ...chunked(tuning, options)].filter(
+    ({ grid }) => grid(step.counts) !== undefined,
+  )
   await gpu.run(plans, step.counts)
   const result = {
     o: new Float32Array(await gpu.read(o)),

@@ -1,5 +1,5 @@
 // A device for kernel tests: checked, on whatever adapter there is (software without a GPU).
-import { afterAll } from 'bun:test'
+import { afterAll, setDefaultTimeout } from 'bun:test'
 import { type BufferRange, Buffers } from '../../src/gpu/buffers.ts'
 import { openGpu } from '../../src/gpu/device.ts'
 import { Pipelines } from '../../src/gpu/pipelines.ts'
@@ -12,6 +12,8 @@ export const variants: Variant[] = ['plain', 'subgroup']
 
 /** Opens a device that lives until the test file ends. */
 export async function openTestGpu() {
+  // Software drivers compile slowly; bun's default of 5 s is for other tests.
+  setDefaultTimeout(120_000)
   const gpu = await openGpu({ adapter: process.env.GLAZE_TEST_ADAPTER || 'auto', checked: true })
   const buffers = new Buffers(gpu.device, gpu.limits.maxBufferSize)
   const pipelines = new Pipelines(gpu.device)

@@ -287,8 +287,15 @@ describe('a gate for every query head', () => {
             data,
           }
         }
-        const data = Float32Array.from({ length: 16 }, (_, channel) => channel)
-        tensors[`model.layers.${i}.attn.k_conv1d.bias`] = { dtype: 'F32', shape: [16], data }
+        for (const [x, channels] of [
+          ['q', 32],
+          ['k', 16],
+          ['v', 32],
+        ] as const) {
+          const data = Float32Array.from({ length: channels }, (_, channel) => channel)
+          const name = `model.layers.${i}.attn.${x}_conv1d.bias`
+          tensors[name] = { dtype: 'F32', shape: [channels], data }
+        }
       }
     })
     const plain = await mapped(join(GOLDEN, 'gla_conv'), contents)

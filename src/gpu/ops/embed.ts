@@ -1,0 +1,33 @@
+// The embedding gather: rows of the embedding table by token id.
+import { kernels } from '../../../kernels/index.ts'
+import type { BufferRange } from '../buffers.ts'
+import type { Matrix } from '../matrix.ts'
+import type { Plan } from '../program.ts'
+import type { StepTables } from '../step.ts'
+import type { Tuning } from '../tuning.ts'
+
+export interface EmbedOptions {
+  step: StepTables
+  /** [vocabulary, D]; every id of the step is below its number of rows. */
+  table: Matrix
+  /** [tokens, D] f32 */
+  x: BufferRange
+}
+
+/** x[t] = table[tokens[t]]: kernels/embed.wgsl. */
+export function embed(tuning: Tuning, { step, table, x }: EmbedOptions): Plan {
+  const workgroup = tuning.variant === 'subgroup' ? 64 : 16
+  const across = Math.ceil(table.columns / 4 / workgroup)
+  return {
+    kernel: kernels.embed,
+    params: {
+      WORKGROUP: workgroup,
+      DIM: table.columns,
+      WEIGHTS: table.type,
+      WEIGHT_STRIDE: table.stride,
+      LOAD: '4',
+    },
+    bindings: { counts: step.counts, tokens: step.tokens, weights: table.range, x },
+    grid: (counts) => [across, counts.tokens, 1],
+  }
+}
