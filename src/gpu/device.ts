@@ -3,6 +3,7 @@
 import { dlopen } from 'bun:ffi'
 import { DeviceError } from '../errors.ts'
 import { MAP_MODE_READ, Usage } from './buffers.ts'
+import { pollGently } from './polling.ts'
 import { installSoftwareDriver, softwareDriverSupported } from './software.ts'
 import { packToggles } from './toggles.ts'
 
@@ -79,6 +80,7 @@ const BACKEND_NULL = 1
 export async function openGpu(options: OpenGpuOptions): Promise<Gpu> {
   const { adapter, instance } = await chooseAdapter(options.adapter)
   const info = adapter.info as RawAdapterInfo
+  if (isSoftware(info)) pollGently(instance)
   const features = ['subgroups', 'timestamp-query'].filter((name) => adapter.features.has(name))
   const toggles = packToggles(options.checked ? [] : FAST_TOGGLES, SLOW_TOGGLES)
   const limits: DeviceLimits = {
