@@ -4,7 +4,7 @@ import { dlopen } from 'bun:ffi'
 import { DeviceError } from '../errors.ts'
 import { MAP_MODE_READ, Usage } from './buffers.ts'
 import { pollGently } from './polling.ts'
-import { installSoftwareDriver, softwareDriverSupported } from './software.ts'
+import { installSoftwareDriver, SOFTWARE_DRIVER, softwareDriverSupported } from './software.ts'
 import { packToggles } from './toggles.ts'
 
 /** What the rest of glaze knows about the device. */
@@ -137,33 +137,39 @@ function allLimits(limits: GPUSupportedLimits): Record<string, number> {
 async function chooseAdapter(
   wanted: string,
 ): Promise<{ adapter: GPUAdapter; instance: NativeGpu }> {
+  const softwareFits =
+    softwareDriverSupported() &&
+    (wanted === 'auto' || SOFTWARE_DRIVER.toLowerCase().includes(wanted.toLowerCase()))
   // Without a Vulkan loader Dawn can only complain on stderr; spare the reader that.
-  const noVulkan = process.platform === 'linux' && !canOpen('libvulkan.so.1')
-  if (wanted === 'software' || (wanted === 'auto' && noVulkan)) installSoftwareDriver()
+  const noVulkan = process.platform === 'linux' && !hasVulkanLoader()
+  const softwareOnly = wanted === 'software' || (noVulkan && softwareFits)
+  if (softwareOnly) installSoftwareDriver()
   else if (noVulkan) throw noMatch(wanted, [])
   // Imported late: the Vulkan driver has to be in place before Dawn looks for one.
   const { createGPUInstance } = await import('bun-webgpu')
   let instance = createGPUInstance()
   let adapters = await listAdapters(instance)
-  if (adapters.length === 0 && wanted === 'auto' && softwareDriverSupported()) {
+  let best = bestMatch(adapters, wanted)
+  if (best === undefined && softwareFits && !softwareOnly) {
     instance.destroy()
     installSoftwareDriver()
     instance = createGPUInstance()
     adapters = await listAdapters(instance)
+    best = bestMatch(adapters, wanted)
   }
+  if (best === undefined) throw noMatch(wanted, adapters)
+  return { adapter: best, instance }
+}
+
+/** A real GPU before a CPU driver; within each, the order in which Dawn prefers them. */
+function bestMatch(adapters: readonly GPUAdapter[], wanted: string): GPUAdapter | undefined {
+  const info = (adapter: GPUAdapter) => adapter.info as RawAdapterInfo
   const matches = adapters.filter((adapter) => {
-    const info = adapter.info as RawAdapterInfo
     if (wanted === 'auto') return true
-    if (wanted === 'software') return isSoftware(info)
-    return describe(info).toLowerCase().includes(wanted.toLowerCase())
+    if (wanted === 'software') return isSoftware(info(adapter))
+    return describe(info(adapter)).toLowerCase().includes(wanted.toLowerCase())
   })
-  // A real GPU before a CPU driver; within each, the order in which Dawn prefers them.
-  const adapter = matches.sort(
-    (a, b) =>
-      Number(isSoftware(a.info as RawAdapterInfo)) - Number(isSoftware(b.info as RawAdapterInfo)),
-  )[0]
-  if (adapter !== undefined) return { adapter, instance }
-  throw noMatch(wanted, adapters)
+  return matches.find((adapter) => !isSoftware(info(adapter))) ?? matches[0]
 }
 
 function noMatch(wanted: string, adapters: GPUAdapter[]): DeviceError {
@@ -172,9 +178,12 @@ function noMatch(wanted: string, adapters: GPUAdapter[]): DeviceError {
   return new DeviceError(`no adapter matches --adapter ${wanted}; found: ${found}${driver}`)
 }
 
-function canOpen(library: string): boolean {
+function hasVulkanLoader(): boolean {
   try {
-    dlopen(library, {}).close()
+    // bun:ffi wants at least one symbol.
+    dlopen('libvulkan.so.1', {
+      vkGetInstanceProcAddr: { args: ['ptr', 'cstring'], returns: 'ptr' },
+    }).close()
     return true
   } catch {
     return false

@@ -8,6 +8,9 @@ import { join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
 import { DeviceError } from '../errors.ts'
 
+/** Name of the adapter that the driver brings. */
+export const SOFTWARE_DRIVER = 'SwiftShader driver'
+
 const LOADER = 'libvulkan.so.1'
 const DRIVER = 'libvk_swiftshader.so'
 const MANIFEST = 'vk_swiftshader_icd.json'
@@ -33,6 +36,12 @@ export function installSoftwareDriver(): void {
     setenv: { args: [FFIType.cstring, FFIType.cstring, FFIType.i32], returns: FFIType.i32 },
     dlopen: { args: [FFIType.cstring, FFIType.i32], returns: FFIType.ptr },
   })
+  // Referenced to the end, so that nothing collects them before the calls return.
+  const strings: Buffer[] = []
+  const cString = (text: string) => {
+    strings.push(Buffer.from(`${text}\0`))
+    return ptr(strings.at(-1)!)
+  }
   // The loader reads C's environment, which assignments to process.env do not reach.
   libc.symbols.setenv(cString('VK_DRIVER_FILES'), cString(join(folder, MANIFEST)), 1)
   const RTLD_NOW = 2
@@ -41,8 +50,11 @@ export function installSoftwareDriver(): void {
   }
 }
 
-/** Unpacks loader, driver and manifest; a second process at the same time does no harm. */
-function unpackDriver(): string {
+/**
+ * Folder with loader, driver and manifest, unpacked if need be; two processes doing so at the same
+ * time do no harm.
+ */
+export function unpackDriver(): string {
   const { archive, version } = findArchive()
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
   const folder = join(cache, 'glaze', `swiftshader-${version}`)
@@ -99,13 +111,4 @@ function* tarFiles(tar: Uint8Array): Generator<{ name: string; data: Uint8Array 
     }
     at += 512 + Math.ceil(size / 512) * 512
   }
-}
-
-const cStrings: Buffer[] = []
-
-/** A C string that stays alive: setenv copies, but the collector must not run in between. */
-function cString(text: string): ReturnType<typeof ptr> {
-  const buffer = Buffer.from(`${text}\0`)
-  cStrings.push(buffer)
-  return ptr(buffer)
 }
