@@ -13,6 +13,12 @@ import { createLogger, type Logger } from './log.ts'
 export const EMBEDDED_MODEL = join(import.meta.dir, '../models/checkpoints/tales-gla-5m')
 
 /**
+ * Ctrl-C reaches a process that a package runner started twice: from the terminal and passed on
+ * by the runner. Only a later one is a second wish.
+ */
+const SAME_SIGNAL_MS = 500
+
+/**
  * Serves until SIGINT or SIGTERM, then lets running requests finish; a second signal cuts them.
  * Resolves to the exit code.
  */
@@ -54,9 +60,13 @@ export async function serve(options: ServeOptions): Promise<number> {
   console.log(describeModel(model, ids[0], folder, performance.now() - started))
   console.log(invitation(server.url, ids[0]))
 
-  let signals = 0
+  let firstSignal: number | undefined
   const onSignal = (signal: NodeJS.Signals) => {
-    if (++signals > 1) return ended.resolve(0)
+    if (firstSignal !== undefined) {
+      if (performance.now() - firstSignal > SAME_SIGNAL_MS) ended.resolve(0)
+      return
+    }
+    firstSignal = performance.now()
     log.info(`${signal}: waiting for running requests`, { ...model.engine.stats() })
     const timeout = setTimeout(() => ended.resolve(0), options.shutdownTimeout * 1000)
     server.stop().then(() => {
