@@ -1,6 +1,7 @@
 // The model configuration: what of config.json decides the computation, under names of our own.
 // Key by key it follows what the training library assumed, including its oddities.
 
+import type { GlaFeatureMap, GsaFeatureMap } from '../src/gpu/ops/prepare.ts'
 import { checkSchema, wrongValue } from '../src/loader/schema.ts'
 import {
   type CommonKeys,
@@ -34,19 +35,6 @@ export interface ModelConfig {
 }
 
 export type MixerConfig = GlaConfig | GsaConfig | SoftmaxConfig
-
-/** Applied to q and k of a GLA layer, element by element. */
-export type GlaFeatureMap =
-  | 'identity'
-  | 'relu'
-  | 'swish'
-  | 'sigmoid'
-  | 'sqrelu'
-  | 'gelu'
-  | 'logsigmoid'
-
-/** Applied to q and k of a GSA layer; t2r is relu(W·x) for each head with one learned W. */
-export type GsaFeatureMap = 'swish' | 'relu' | 't2r'
 
 /** Gated linear attention. Query head h uses key/value head floor(h / (heads / kvHeads)). */
 export interface GlaConfig {

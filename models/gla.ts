@@ -9,8 +9,8 @@ import { prepareGla } from '../src/gpu/ops/prepare.ts'
 import { type GatedAttention, recurrent } from '../src/gpu/ops/recurrent.ts'
 import type { Plan } from '../src/gpu/program.ts'
 import type { GlaConfig } from './config.ts'
-import { convolved } from './conv.ts'
 import type { LayerContext } from './layer.ts'
+import { project } from './projections.ts'
 import type { GlaTensors } from './tensors.ts'
 
 /** x += mixer(input) for one GLA layer; `input` is [tokens, D]. */
@@ -24,25 +24,13 @@ export async function glaLayer(
   const { tuning, step, weights, limits } = context
   const { heads, kvHeads, keyDim, valueDim } = config
   const label = `layer ${layer}`
-  const maxRows = limits.tokens
-
-  // Row of p: q [H·K] | k [Hk·K] | v [Hk·V] | low-rank gate [rank] | output gate [H·V].
-  const projection = await weights.stacked(`${label} projections`, [
-    tensors.q,
-    tensors.k,
-    tensors.v,
+  // After q, k and v a row of p holds the low-rank gate [rank], then the output gate [H·V].
+  const { buffers, plans } = await project(context, config, tensors, layer, input, [
     tensors.gateDown,
     ...(tensors.outputGate ? [tensors.outputGate] : []),
   ])
-  const stride = projection.rows
-  const p = await context.perToken('projections', stride)
-  const q = await context.perToken('q', heads * keyDim)
-  const k = await context.perToken('k', kvHeads * keyDim)
-  const v = await context.perToken('v', kvHeads * valueDim)
+  const { p, stride, q, k, v, o, normed } = buffers
   const gate = await context.perToken('gate', kvHeads * keyDim)
-  const o = await context.perToken('o', heads * valueDim)
-  const normed = await context.perToken('normed o', heads * valueDim)
-  const conv = await convolved(context, config, tensors, layer, p, stride)
 
   const attention: GatedAttention = {
     step,
@@ -63,13 +51,12 @@ export async function glaLayer(
   const output = await weights.stacked(`${label} output`, [tensors.output])
 
   return [
-    ...matmul(tuning, { step, x: input, weights: projection, y: p, maxRows }),
-    ...conv.plans,
+    ...plans,
     ...prepareGla(tuning, {
       step,
       p,
       stride,
-      qkv: conv.y,
+      qkv: buffers.qkv,
       q,
       k,
       v,
@@ -97,6 +84,13 @@ export async function glaLayer(
       heads,
       gate: tensors.outputGate && { range: p, stride, offset: stride - heads * valueDim },
     }),
-    ...matmul(tuning, { step, x: normed, weights: output, y: context.x, maxRows, epilogue: 'add' }),
+    ...matmul(tuning, {
+      step,
+      x: normed,
+      weights: output,
+      y: context.x,
+      maxRows: limits.tokens,
+      epilogue: 'add',
+    }),
   ]
 }

@@ -9,8 +9,8 @@ import { type GatedAttention, recurrent } from '../src/gpu/ops/recurrent.ts'
 import { slotSoftmax } from '../src/gpu/ops/slot-softmax.ts'
 import type { Plan } from '../src/gpu/program.ts'
 import type { GsaConfig } from './config.ts'
-import { convolved } from './conv.ts'
 import type { LayerContext } from './layer.ts'
+import { project } from './projections.ts'
 import type { GsaTensors } from './tensors.ts'
 
 /** x += mixer(input) for one GSA layer; `input` is [tokens, D]. */
@@ -24,28 +24,14 @@ export async function gsaLayer(
   const { tuning, step, weights, limits } = context
   const { heads, kvHeads, keyDim, valueDim, slots } = config
   const label = `layer ${layer}`
-  const maxRows = limits.tokens
-
-  // Row of p: q [H·K] | k [Hk·K] | v [Hk·V] | slot gates [Hk·M].
-  const projection = await weights.stacked(`${label} projections`, [
-    tensors.q,
-    tensors.k,
-    tensors.v,
-    tensors.gate,
-  ])
-  const stride = projection.rows
-  const p = await context.perToken('projections', stride)
-  const q = await context.perToken('q', heads * keyDim)
-  const k = await context.perToken('k', kvHeads * keyDim)
-  const v = await context.perToken('v', kvHeads * valueDim)
+  // After q, k and v a row of p holds the slot gates [Hk·M].
+  const { buffers, plans } = await project(context, config, tensors, layer, input, [tensors.gate])
+  const { p, stride, q, k, v, o, normed } = buffers
   // s: how strongly a token writes into each slot; gate: log of how much each slot keeps.
   const s = await context.perToken('slot writes', kvHeads * slots)
   const gate = await context.perToken('gate', kvHeads * slots)
   const scores = await context.perToken('slot scores', heads * slots)
   const shares = await context.perToken('slot shares', heads * slots)
-  const o = await context.perToken('o', heads * valueDim)
-  const normed = await context.perToken('normed o', heads * valueDim)
-  const conv = await convolved(context, config, tensors, layer, p, stride)
   const output = await weights.stacked(`${label} output`, [tensors.output])
 
   const common = { step, gate, slotStride: context.layout.slotFloats, heads, kvHeads, scale: 1 }
@@ -73,13 +59,12 @@ export async function gsaLayer(
   }
 
   return [
-    ...matmul(tuning, { step, x: input, weights: projection, y: p, maxRows }),
-    ...conv.plans,
+    ...plans,
     ...prepareGsa(tuning, {
       step,
       p,
       stride,
-      qkv: conv.y,
+      qkv: buffers.qkv,
       q,
       k,
       v,
@@ -108,6 +93,13 @@ export async function gsaLayer(
       eps: config.outputNormEps,
       silu: true,
     }),
-    ...matmul(tuning, { step, x: normed, weights: output, y: context.x, maxRows, epilogue: 'add' }),
+    ...matmul(tuning, {
+      step,
+      x: normed,
+      weights: output,
+      y: context.x,
+      maxRows: limits.tokens,
+      epilogue: 'add',
+    }),
   ]
 }
