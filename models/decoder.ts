@@ -1,19 +1,22 @@
 // A whole model as one program: embedding, the layers, and logits for the rows that want them.
+import { DeviceError, invariant } from '../src/errors.ts'
 import type { BufferRange, Buffers } from '../src/gpu/buffers.ts'
+import { MAX_WORKGROUPS } from '../src/gpu/grid.ts'
 import type { Matrix } from '../src/gpu/matrix.ts'
 import { embed } from '../src/gpu/ops/embed.ts'
 import { matmul } from '../src/gpu/ops/matmul.ts'
 import { rmsNorm } from '../src/gpu/ops/norm.ts'
 import type { Pipelines } from '../src/gpu/pipelines.ts'
-import { type Plan, Program } from '../src/gpu/program.ts'
-import { StepBuffer, type StepLimits } from '../src/gpu/step.ts'
+import { type Plan, Program, type StepCounts } from '../src/gpu/program.ts'
+import { maxChunks, StepBuffer, type StepLimits } from '../src/gpu/step.ts'
 import type { Tuning } from '../src/gpu/tuning.ts'
+import type { MixerConfig } from './config.ts'
 import { glaLayer } from './gla.ts'
 import { gsaLayer } from './gsa.ts'
 import { LayerContext } from './layer.ts'
 import { softmaxLayer } from './softmax.ts'
 import type { StateLayout } from './state.ts'
-import type { LayerTensors, ModelTensors } from './tensors.ts'
+import type { LayerTensors, MixerTensors, ModelTensors } from './tensors.ts'
 import { type LoadProgress, WeightUploader } from './weights.ts'
 
 /** A loaded model, ready to run steps. */
@@ -98,10 +101,33 @@ export async function loadDecoder(
       maxRows: limits.logitRows,
     }),
   )
+  checkGrids(plans, limits)
   const program = await Program.compile(pipelines, plans)
   const { gpuBytes: weightBytes } = weights
   const layers = tensors.layers.length
   return { program, step, logits, states, layout, slots, layers, vocabSize, weightBytes }
+}
+
+/** The largest steps must fit the 65,535 workgroups that every adapter allows in a dimension. */
+function checkGrids(plans: readonly Plan[], limits: StepLimits): void {
+  const chunks = maxChunks(limits)
+  const steps: StepCounts[] = []
+  // Kernels for few rows have their largest grids where others take over.
+  for (let rows = 1; rows < 2 * limits.tokens; rows *= 2) {
+    const tokens = Math.min(rows, limits.tokens)
+    const segments = Math.min(rows, limits.segments)
+    const logitRows = Math.min(rows, limits.logitRows)
+    steps.push({ tokens, decodes: 0, segments, chunks, logitRows })
+    steps.push({ tokens, decodes: segments, segments, chunks: 0, logitRows })
+  }
+  for (const { kernel, grid } of plans) {
+    const most = Math.max(...steps.flatMap((counts) => grid(counts) ?? []))
+    if (most <= MAX_WORKGROUPS) continue
+    throw new DeviceError(
+      `${kernel.name}: this model takes ${most} workgroups in a dimension, ${MAX_WORKGROUPS} are ` +
+        'allowed; lower --max-num-batched-tokens or --max-num-seqs',
+    )
+  }
 }
 
 /** x += mixer(norm(x)); x += down(silu(gate(norm(x))) · up(norm(x))). */
@@ -124,16 +150,8 @@ async function planLayer(
       dim: hiddenSize,
       eps: normEps,
     })
-  const config = layers[index]
   const input = layer.mixerNorm ? n : x
-  const mixer =
-    config.kind === 'gla' && layer.mixer.kind === 'gla'
-      ? await glaLayer(context, config, layer.mixer, index, input)
-      : config.kind === 'gsa' && layer.mixer.kind === 'gsa'
-        ? await gsaLayer(context, config, layer.mixer, index, input)
-        : config.kind === 'softmax' && layer.mixer.kind === 'softmax'
-          ? await softmaxLayer(context, config, layer.mixer, index, input)
-          : mismatch(index)
+  const mixer = await planMixer(context, layers[index], layer.mixer, index, input)
   const gateUp = await weights.interleaved(`layer ${index} gate and up`, layer.gate, layer.up)
   const down = await weights.stacked(`layer ${index} down`, [layer.down])
   const maxRows = limits.tokens
@@ -146,6 +164,20 @@ async function planLayer(
   ]
 }
 
-function mismatch(layer: number): never {
-  throw new Error(`broken invariant: tensors of layer ${layer} are of another kind than its config`)
+/** x += mixer(input). */
+function planMixer(
+  context: LayerContext,
+  config: MixerConfig,
+  tensors: MixerTensors,
+  layer: number,
+  input: BufferRange,
+): Promise<Plan[]> {
+  if (config.kind === 'gla' && tensors.kind === 'gla') {
+    return glaLayer(context, config, tensors, layer, input)
+  }
+  if (config.kind === 'gsa' && tensors.kind === 'gsa') {
+    return gsaLayer(context, config, tensors, layer, input)
+  }
+  invariant(config.kind === 'softmax' && tensors.kind === 'softmax', `tensors of layer ${layer}`)
+  return softmaxLayer(context, config, tensors, layer, input)
 }

@@ -52,7 +52,7 @@ export class LayerContext {
   async chunkScratch(shape: GatedAttention): Promise<ChunkScratch> {
     const sizes = chunkScratchSizes(this.limits, shape)
     return {
-      gates: await this.scratch('cumulative gates', sizes.gates),
+      gates: await this.scratch('chunk gates', sizes.gates),
       gains: await this.scratch('chunk gains', sizes.gains),
       scores: await this.scratch('chunk scores', sizes.scores),
     }

@@ -59,7 +59,8 @@ export async function softmaxLayer(
       cache: context.state(layer, 'cache'),
       slotStride: layout.slotFloats,
       capacity: cacheCapacity(window, layout.maxLength),
-      window,
+      // A window as long as any sequence hides nothing.
+      window: window !== undefined && window < layout.maxLength ? window : undefined,
     }),
     ...matmul(tuning, { step, x: o, weights: output, y: context.x, maxRows, epilogue: 'add' }),
   ]

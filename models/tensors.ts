@@ -2,7 +2,8 @@
 // same here, so nothing downstream knows of them.
 
 import type { Checkpoint } from '../src/loader/checkpoint.ts'
-import { selectRows, type TensorSource } from '../src/loader/tensor-source.ts'
+import { ITEM_BYTES } from '../src/loader/convert.ts'
+import { elementCount, selectRows, type TensorSource } from '../src/loader/tensor-source.ts'
 import type { MixerConfig, ModelConfig } from './config.ts'
 import { TensorLookup } from './tensors-lookup.ts'
 import { type MappedMixer, mapGla, mapGsa, mapSoftmax } from './tensors-mixers.ts'
@@ -191,4 +192,17 @@ function takeMlp(
 
 function rowsOf(source: TensorSource, first: number, count: number): TensorSource {
   return selectRows(source, [{ first, count }], `${source.name}[${first}:${first + count}]`)
+}
+
+/** Bytes that loading reads: of every tensor in use, as it is stored. */
+export function usedBytes(tensors: ModelTensors): number {
+  const sum = (value: unknown): number => {
+    if (typeof value !== 'object' || value === null) return 0
+    if ('readRows' in value) {
+      const { shape, dtype } = value as TensorSource
+      return elementCount(shape) * ITEM_BYTES[dtype]
+    }
+    return Object.values(value).reduce((total: number, each) => total + sum(each), 0)
+  }
+  return sum(tensors)
 }

@@ -7,6 +7,7 @@ import type { ServeOptions } from './config.ts'
 import { type LoadedModel, loadModel } from './engine/load.ts'
 import { createApp } from './http/app.ts'
 import { serveApp } from './http/serve.ts'
+import { stillLoading } from './http/system.ts'
 import { createLogger, type Logger } from './log.ts'
 
 /** The model that is served if none is named. */
@@ -18,50 +19,25 @@ export const EMBEDDED_MODEL = join(import.meta.dir, '../models/checkpoints/tales
  */
 const SAME_SIGNAL_MS = 500
 
+/** Time that clients get to read the error when the device is lost. */
+const FAREWELL_MS = 1000
+
 /**
  * Serves until SIGINT or SIGTERM, then lets running requests finish; a second signal cuts them.
+ * The port is taken at once and answers 503 until the model is loaded.
  * Resolves to the exit code.
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const log = createLogger({ level: options.logLevel, format: options.logFormat })
-  const folder = resolve(options.model ?? EMBEDDED_MODEL)
-  const started = performance.now()
-  const progress = new Progress()
-  const model = await loadModel({
-    folder,
-    adapter: options.adapter,
-    kernels: options.kernels,
-    dtype: options.dtype,
-    maxNumSeqs: options.maxNumSeqs,
-    maxNumBatchedTokens: options.maxNumBatchedTokens,
-    maxModelLen: options.maxModelLen,
-    stateMemory: options.stateMemory,
-    onProgress: (done, total) => progress.show(done, total),
-    onError: (message, error) => log.error(message, { error }),
-  })
-  progress.end()
-  const ids = options.servedModelName ?? [basename(folder)]
-  const app = createApp({
-    engine: model.engine,
-    tokenizer: model.tokenizer,
-    model: {
-      ids,
-      created: Math.floor((await stat(join(folder, 'config.json'))).mtimeMs / 1000),
-      maxModelLen: model.maxLength,
-      sampling: recommendedSampling(model),
-    },
-    limits: { maxQueue: options.maxQueue },
-    log,
-    version,
-  })
-  const server = serveApp(app, { host: options.host, port: options.port })
   const ended = Promise.withResolvers<number>()
-  watchDevice(model, log, ended.resolve)
-  console.log(describeModel(model, ids[0], folder, performance.now() - started))
-  console.log(invitation(server.url, ids[0]))
+  let answer: (request: Request) => Response | Promise<Response> = stillLoading
+  await using server = serveApp({ fetch: (request) => answer(request) }, options)
 
+  // Before loading: as the first process of a container nothing else would end it.
+  let model: LoadedModel | undefined
   let firstSignal: number | undefined
   const onSignal = (signal: NodeJS.Signals) => {
+    if (model === undefined) return ended.resolve(signal === 'SIGINT' ? 130 : 143)
     if (firstSignal !== undefined) {
       if (performance.now() - firstSignal > SAME_SIGNAL_MS) ended.resolve(0)
       return
@@ -76,10 +52,55 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+
+  const started = performance.now()
+  const folder = resolve(options.model ?? EMBEDDED_MODEL)
+  model = await Promise.race([load(folder, options, log), ended.promise.then(() => undefined)])
+  if (model === undefined) return ended.promise
+  const ids = options.servedModelName ?? [basename(folder)]
+  const app = createApp({
+    engine: model.engine,
+    tokenizer: model.tokenizer,
+    model: {
+      ids,
+      created: Math.floor((await stat(join(folder, 'config.json'))).mtimeMs / 1000),
+      maxModelLen: model.maxLength,
+      sampling: recommendedSampling(model),
+    },
+    limits: { maxQueue: options.maxQueue },
+    log,
+    version,
+  })
+  answer = (request) => app.fetch(request)
+  watchDevice(model, log, ended.resolve)
+  console.log(describeModel(model, ids[0], folder, performance.now() - started))
+  console.log(invitation(server.url, ids[0]))
+
   const code = await ended.promise
+  if (code !== 0) await Promise.race([server.stop(), Bun.sleep(FAREWELL_MS)])
   await server.stop(true)
   if (code === 0) await model[Symbol.asyncDispose]()
   return code
+}
+
+async function load(folder: string, options: ServeOptions, log: Logger): Promise<LoadedModel> {
+  const progress = new Progress()
+  try {
+    return await loadModel({
+      folder,
+      adapter: options.adapter,
+      kernels: options.kernels,
+      dtype: options.dtype,
+      maxNumSeqs: options.maxNumSeqs,
+      maxNumBatchedTokens: options.maxNumBatchedTokens,
+      maxModelLen: options.maxModelLen,
+      stateMemory: options.stateMemory,
+      onProgress: (done, total) => progress.show(done, total),
+      onError: (message, error) => log.error(message, { error }),
+    })
+  } finally {
+    progress.end()
+  }
 }
 
 /** A lost device cannot be repaired from inside: say so and leave the restart to the supervisor. */

@@ -76,8 +76,9 @@ export class GlazeEngine implements Engine {
     }
   }
 
-  /** Aborts everything and waits until the GPU is idle. */
+  /** Aborts everything, takes no more, and waits until the GPU is idle. */
   async close(): Promise<void> {
+    this.#fault ??= 'it is shutting down'
     for (const sequence of this.#scheduler.sequences) sequence.stream.abort()
     await this.#pumping
   }

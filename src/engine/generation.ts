@@ -42,24 +42,26 @@ export class GenerationStream implements Generation {
     this.#wake?.()
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterator<Output> {
-    try {
-      while (true) {
-        const output = this.#outputs.shift()
-        if (output) {
-          yield output
-        } else if (this.#error) {
-          throw this.#error
-        } else if (this.#ended) {
-          return
-        } else {
-          await new Promise<void>((resolve) => {
-            this.#wake = resolve
-          })
-        }
-      }
-    } finally {
-      this.abort()
+  [Symbol.asyncIterator](): AsyncIterator<Output> {
+    return {
+      next: () => this.#next(),
+      // Called when a loop is left early, even before its first round.
+      return: async () => {
+        this.abort()
+        return { done: true, value: undefined }
+      },
+    }
+  }
+
+  async #next(): Promise<IteratorResult<Output>> {
+    while (true) {
+      const value = this.#outputs.shift()
+      if (value) return { done: false, value }
+      if (this.#error) throw this.#error
+      if (this.#ended) return { done: true, value: undefined }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
     }
   }
 }

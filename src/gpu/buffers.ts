@@ -32,7 +32,8 @@ export class Buffers {
 
   constructor(
     readonly device: GPUDevice,
-    readonly maxBufferSize: number,
+    /** Bytes that one buffer, bound whole, may have. */
+    readonly maxSize: number,
   ) {}
 
   /** Bytes in buffers made here and not yet destroyed. */
@@ -48,9 +49,9 @@ export class Buffers {
    */
   async create(label: string, bytes: number, usage: number = STORAGE): Promise<GPUBuffer> {
     const size = Math.max(alignUp(bytes, 4), 4)
-    if (size > this.maxBufferSize) {
+    if (size > this.maxSize) {
       throw new DeviceError(
-        `${label}: ${size} bytes asked for, the adapter allows ${this.maxBufferSize} in one buffer`,
+        `${label}: ${size} bytes asked for, the adapter allows ${this.maxSize} in one buffer`,
       )
     }
     this.device.pushErrorScope('out-of-memory')

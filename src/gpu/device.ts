@@ -2,8 +2,9 @@
 // check that kernels really run, and what happens when the device is lost.
 import { dlopen } from 'bun:ffi'
 import { DeviceError } from '../errors.ts'
-import { MAP_MODE_READ, Usage } from './buffers.ts'
-import { pollGently } from './polling.ts'
+import { startPolling } from './polling.ts'
+import { proveItComputes, subgroupsAreRegular } from './prove.ts'
+import { openReleaser, type Releaser } from './release.ts'
 import { installSoftwareDriver, SOFTWARE_DRIVER, softwareDriverSupported } from './software.ts'
 import { packToggles } from './toggles.ts'
 
@@ -12,8 +13,9 @@ export interface Gpu {
   device: GPUDevice
   adapter: AdapterFacts
   limits: DeviceLimits
+  /** Subgroup operations work, and as the kernels need them. */
   hasSubgroups: boolean
-  hasTimestamps: boolean
+  release: Releaser
   /** Resolves with the reason if the device is lost, but not when destroy() was called. */
   lost: Promise<string>
   destroy(): void
@@ -29,14 +31,10 @@ export interface AdapterFacts {
   subgroupMaxSize: number
 }
 
-/** The limits glaze plans with, in bytes and counts. */
+/** The limits glaze plans with, in bytes. */
 export interface DeviceLimits {
-  maxBufferSize: number
-  maxStorageBufferBindingSize: number
-  maxComputeWorkgroupStorageSize: number
-  maxComputeInvocationsPerWorkgroup: number
-  maxComputeWorkgroupsPerDimension: number
-  minStorageBufferOffsetAlignment: number
+  /** Of buffers that kernels bind whole. */
+  maxBindingSize: number
 }
 
 export interface OpenGpuOptions {
@@ -61,13 +59,10 @@ type NativeGpu = ReturnType<typeof import('bun-webgpu').createGPUInstance>
 /** Checks that trusted, tested kernels do without; every kernel writes what it reads. */
 const FAST_TOGGLES = ['skip_validation', 'disable_robustness', 'disable_workgroup_init']
 /**
- * On by default and switched off: timestamps rounded to 65 us, and zeroing workgroup memory by a
- * Vulkan extension, for which SwiftShader compiles 6.5 s instead of 0.5 s (32x32 tiles, 2026-11).
+ * On by default and switched off: zeroing workgroup memory by a Vulkan extension, for which
+ * SwiftShader compiles 6.5 s instead of 0.5 s (tiles of 32 x 32, 2026-11).
  */
-const SLOW_TOGGLES = [
-  'timestamp_quantization',
-  'use_vulkan_zero_initialize_workgroup_memory_extension',
-]
+const SLOW_TOGGLES = ['use_vulkan_zero_initialize_workgroup_memory_extension']
 
 /** WGPUAdapterType_CPU and WGPUBackendType_Null of webgpu.h. */
 const ADAPTER_TYPE_CPU = 3
@@ -80,58 +75,50 @@ const BACKEND_NULL = 1
 export async function openGpu(options: OpenGpuOptions): Promise<Gpu> {
   const { adapter, instance } = await chooseAdapter(options.adapter)
   const info = adapter.info as RawAdapterInfo
-  if (isSoftware(info)) pollGently(instance)
-  const features = ['subgroups', 'timestamp-query'].filter((name) => adapter.features.has(name))
+  const features: GPUFeatureName[] = adapter.features.has('subgroups') ? ['subgroups'] : []
   const toggles = packToggles(options.checked ? [] : FAST_TOGGLES, SLOW_TOGGLES)
-  const limits: DeviceLimits = {
-    maxBufferSize: adapter.limits.maxBufferSize,
-    maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
-    maxComputeWorkgroupStorageSize: adapter.limits.maxComputeWorkgroupStorageSize,
-    maxComputeInvocationsPerWorkgroup: adapter.limits.maxComputeInvocationsPerWorkgroup,
-    maxComputeWorkgroupsPerDimension: adapter.limits.maxComputeWorkgroupsPerDimension,
-    minStorageBufferOffsetAlignment: adapter.limits.minStorageBufferOffsetAlignment,
-  }
+  const { nextInChain, __brand, ...limits } = adapter.limits as unknown as Record<string, number>
   const device = await adapter.requestDevice({
-    requiredFeatures: features as GPUFeatureName[],
-    requiredLimits: allLimits(adapter.limits),
+    requiredFeatures: features,
+    // bun-webgpu fills limits left out with defaults that an adapter may not have: name them all.
+    requiredLimits: limits,
     nextInChain: toggles.pointer,
   } as unknown as GPUDeviceDescriptor)
   toggles.keepAlive.length = 0
-
-  const gpu: Gpu = {
+  const stopPolling = startPolling(instance, isSoftware(info))
+  const name = info.description || info.device
+  await proveItComputes(device, name)
+  return {
     device,
     adapter: {
       vendor: info.vendor,
       architecture: info.architecture,
-      name: info.description || info.device,
+      name,
       software: isSoftware(info),
       subgroupMinSize: info.subgroupMinSize,
       subgroupMaxSize: info.subgroupMaxSize,
     },
     limits: {
-      ...limits,
-      maxStorageBufferBindingSize: Math.min(limits.maxStorageBufferBindingSize, LARGEST_BINDING),
+      maxBindingSize: Math.min(
+        limits.maxBufferSize,
+        limits.maxStorageBufferBindingSize,
+        LARGEST_BINDING,
+      ),
     },
-    hasSubgroups: features.includes('subgroups'),
-    hasTimestamps: features.includes('timestamp-query'),
+    hasSubgroups: features.length > 0 && (await subgroupsAreRegular(device)),
+    release: await openReleaser(),
     lost: new Promise((resolve) => {
       device.lost.then(({ reason, message }) => {
-        if (reason !== 'destroyed') resolve(message || 'no reason given')
+        // Dawn adds where in its sources the loss was noticed.
+        if (reason !== 'destroyed') resolve(message.split('\n')[0] || 'no reason given')
       })
     }),
     destroy: () => {
+      stopPolling()
       device.destroy()
       instance.destroy()
     },
   }
-  await proveItComputes(gpu)
-  return gpu
-}
-
-/** bun-webgpu fills limits left out with defaults that an adapter may not have: name them all. */
-function allLimits(limits: GPUSupportedLimits): Record<string, number> {
-  const { nextInChain, __brand, ...rest } = limits as unknown as Record<string, number>
-  return rest
 }
 
 async function chooseAdapter(
@@ -218,44 +205,4 @@ function isSoftware(info: RawAdapterInfo): boolean {
 /** Dawn's null backend accepts everything and computes nothing. */
 function isNull(info: RawAdapterInfo): boolean {
   return info.backendType === BACKEND_NULL || /null/i.test(`${info.device} ${info.description}`)
-}
-
-/** Runs one kernel that writes one word, and reads the word back. */
-async function proveItComputes(gpu: Gpu): Promise<void> {
-  const { device } = gpu
-  const word = 0x91a2e
-  const module = device.createShaderModule({
-    code: `@group(0) @binding(0) var<storage, read_write> word: array<u32>;
-      @compute @workgroup_size(1) fn main() { word[0] = ${word}u; }`,
-  })
-  const pipeline = await device.createComputePipelineAsync({
-    layout: 'auto',
-    compute: { module, entryPoint: 'main' },
-  })
-  const target = device.createBuffer({ size: 4, usage: Usage.STORAGE | Usage.COPY_SRC })
-  const copy = device.createBuffer({ size: 4, usage: Usage.COPY_DST | Usage.MAP_READ })
-  const encoder = device.createCommandEncoder()
-  const pass = encoder.beginComputePass()
-  pass.setPipeline(pipeline)
-  pass.setBindGroup(
-    0,
-    device.createBindGroup({
-      layout: pipeline.getBindGroupLayout(0),
-      entries: [{ binding: 0, resource: { buffer: target } }],
-    }),
-  )
-  pass.dispatchWorkgroups(1)
-  pass.end()
-  encoder.copyBufferToBuffer(target, 0, copy, 0, 4)
-  device.queue.submit([encoder.finish()])
-  await copy.mapAsync(MAP_MODE_READ)
-  const seen = new Uint32Array(copy.getMappedRange())[0]
-  copy.unmap()
-  copy.destroy()
-  target.destroy()
-  if (seen !== word) {
-    throw new DeviceError(
-      `adapter ${gpu.adapter.name} runs no kernels: wrote ${word}, read back ${seen}`,
-    )
-  }
 }

@@ -1,7 +1,7 @@
 // Dispatch sizes.
 
 /** Most workgroups in one dimension on every adapter. */
-const MAX_WORKGROUPS = 65535
+export const MAX_WORKGROUPS = 65535
 
 /**
  * Spreads `groups` workgroups over x and y; kernels take group.y · num_workgroups.x + group.x as

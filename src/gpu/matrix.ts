@@ -46,7 +46,7 @@ export async function allocateMatrix(
 ): Promise<Matrix> {
   invariant(rows > 0 && columns > 0, `${label}: matrix of ${rows} x ${columns}`)
   const bytes = rows * rowBytes(columns, type)
-  const limit = buffers.device.limits.maxStorageBufferBindingSize
+  const limit = buffers.maxSize
   if (bytes > limit) {
     throw new DeviceError(
       `${label}: [${rows}, ${columns}] in ${type} takes ${bytes} bytes, the adapter binds at most ${limit}`,
@@ -83,21 +83,6 @@ export function writeRows(
     const offset = (range.offset ?? 0) + (first + row) * bytesPerRow
     queue.writeBuffer(range.buffer, offset, padded as Float32Array<ArrayBuffer>)
   }
-}
-
-/** A matrix from float32 values [rows, columns], for tests and small things. */
-export async function uploadMatrix(
-  buffers: Buffers,
-  label: string,
-  data: Float32Array,
-  rows: number,
-  columns: number,
-  type: MatrixType,
-): Promise<Matrix> {
-  invariant(data.length === rows * columns, `${label}: ${data.length} for ${rows} x ${columns}`)
-  const matrix = await allocateMatrix(buffers, label, rows, columns, type)
-  writeRows(buffers.device.queue, matrix, 0, data)
-  return matrix
 }
 
 /** Float16 bits or float32 values, as the matrix stores them. */

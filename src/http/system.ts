@@ -32,6 +32,14 @@ export function health(engine: Engine): Response {
   return Response.json({ status: 'error', reason: fault }, { status: 503 })
 }
 
+/** Every route while the model is loaded: 503 with a hint when to come back. */
+export function stillLoading(request: Request): Response {
+  const isProbe = new URL(request.url).pathname === '/health'
+  const error = new ApiError(503, 'the model is still being loaded', { code: 'loading' })
+  const body = isProbe ? { status: 'loading' } : error.body()
+  return Response.json(body, { status: 503, headers: { 'retry-after': '2' } })
+}
+
 function describeModel(id: string, model: ServedModel) {
   return {
     id,

@@ -2,12 +2,13 @@
 // Others on the machine make it slower, never faster, so each figure is the best of several.
 import { Buffers } from '../../src/gpu/buffers.ts'
 import { openGpu } from '../../src/gpu/device.ts'
-import { type Matrix, uploadMatrix } from '../../src/gpu/matrix.ts'
+import type { Matrix } from '../../src/gpu/matrix.ts'
 import { type MatmulOptions, matmul } from '../../src/gpu/ops/matmul.ts'
 import { Pipelines } from '../../src/gpu/pipelines.ts'
 import { type Plan, Program } from '../../src/gpu/program.ts'
 import { StepBuffer } from '../../src/gpu/step.ts'
 import { chooseTuning } from '../../src/gpu/tuning.ts'
+import { uploadMatrix } from '../helpers/matrix.ts'
 import { Random } from '../helpers/numbers.ts'
 
 const LAYERS = 6
@@ -26,7 +27,7 @@ const PRODUCTS: (Pick<MatmulOptions, 'epilogue'> & { name: string; N: number; K:
 const HEAD = { name: 'lm_head', N: 4096, K: 256, rows: 'logit_rows' as const }
 
 const gpu = await openGpu({ adapter: process.env.GLAZE_ADAPTER || 'auto' })
-const buffers = new Buffers(gpu.device, gpu.limits.maxBufferSize)
+const buffers = new Buffers(gpu.device, gpu.limits.maxBindingSize)
 const pipelines = new Pipelines(gpu.device)
 const { variant } = chooseTuning(gpu, { kernels: process.argv[2] ?? 'auto', dtype: 'auto' })
 console.log(`${gpu.adapter.name}, ${variant}; milliseconds, best of ${TRIES}`)

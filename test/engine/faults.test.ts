@@ -85,12 +85,26 @@ describe('faults', () => {
     const fine = text(engine.submit(request()))
     expect(broken).rejects.toMatchObject({ status: 500 })
     expect(await fine).toBe('ddd')
-    await engine.close()
     expect(engine.stats()).toMatchObject({ freeSlots: 2, fault: undefined })
+  })
+  test('a closed engine takes no more', async () => {
+    const engine = engineOf((segments) => rows(segments, 3))
+    const running = text(engine.submit(request({ maxTokens: 1000 })))
+    await engine.close()
+    expect(await running).toBe('')
+    expect(() => engine.submit(request())).toThrow('it is shutting down')
   })
 })
 
 describe('ends', () => {
+  test('an iterator that is given up before its first round frees the slot', async () => {
+    const engine = engineOf((segments) => rows(segments, 3))
+    const iterator = engine.submit(request({ maxTokens: 1000 }))[Symbol.asyncIterator]()
+    await iterator.return!()
+    expect(engine.stats()).toMatchObject({ freeSlots: 2, waiting: 0, running: 0 })
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
+  })
+
   test('an end-of-sequence token ends the text, unless it is to be ignored', async () => {
     const engine = engineOf((segments) => rows(segments, 2))
     expect(await text(engine.submit(request()))).toBe('')

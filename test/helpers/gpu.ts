@@ -15,7 +15,7 @@ export async function openTestGpu() {
   // Software drivers compile slowly; bun's default of 5 s is for other tests.
   setDefaultTimeout(120_000)
   const gpu = await openGpu({ adapter: process.env.GLAZE_TEST_ADAPTER || 'auto', checked: true })
-  const buffers = new Buffers(gpu.device, gpu.limits.maxBufferSize)
+  const buffers = new Buffers(gpu.device, gpu.limits.maxBindingSize)
   const pipelines = new Pipelines(gpu.device)
   afterAll(() => {
     buffers[Symbol.dispose]()

@@ -36,7 +36,7 @@ export async function openTestModel(
     layout,
     slots: SLOTS,
   })
-  const runner = await Runner.create(decoder, gpu.buffers)
+  const runner = await Runner.create(decoder, gpu.buffers, gpu.gpu)
   return {
     config: tensors.config,
     layout,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import { uploadMatrix } from '../../src/gpu/matrix.ts'
 import { embed } from '../../src/gpu/ops/embed.ts'
 import { openTestGpu, segmentsOf, variants } from '../helpers/gpu.ts'
+import { uploadMatrix } from '../helpers/matrix.ts'
 import { Random } from '../helpers/numbers.ts'
 
 const gpu = await openTestGpu()

@@ -1,9 +1,10 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { type Matrix, uploadMatrix } from '../../src/gpu/matrix.ts'
+import type { Matrix } from '../../src/gpu/matrix.ts'
 import { type MatmulOptions, matmul as plans } from '../../src/gpu/ops/matmul.ts'
 import type { StepCounts } from '../../src/gpu/program.ts'
 import type { Variant } from '../../src/gpu/tuning.ts'
 import { openTestGpu, segmentsOf, variants } from '../helpers/gpu.ts'
+import { uploadMatrix } from '../helpers/matrix.ts'
 import { Random, rmsError } from '../helpers/numbers.ts'
 import { matmul } from '../oracle/matmul.ts'
 

@@ -1,12 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import {
-  allocateMatrix,
-  rowBytes,
-  rowStride,
-  uploadMatrix,
-  writeRows,
-} from '../../src/gpu/matrix.ts'
+import { allocateMatrix, rowBytes, rowStride, writeRows } from '../../src/gpu/matrix.ts'
 import { openTestGpu } from '../helpers/gpu.ts'
+import { uploadMatrix } from '../helpers/matrix.ts'
 import { Random } from '../helpers/numbers.ts'
 
 const gpu = await openTestGpu()

@@ -47,14 +47,14 @@ function attend(tuning: Tuning, options: AttentionOptions): Plan {
   invariant(window === undefined || (window > 0 && window <= capacity), 'window over its cache')
   const vector = [4, 2, 1].find((size) => headDim % size === 0 && slotStride % size === 0)!
   const columns = headDim / vector
-  const subgroup = tuning.variant === 'subgroup'
+  // The subgroup text has one invocation for each load of a head's columns.
+  const subgroup = tuning.variant === 'subgroup' && columns <= BLOCK
   const group = subgroup ? headsTogether(heads / kvHeads, headDim) : 1
   const workgroup = subgroup ? BLOCK : 4
-  invariant(!subgroup || columns <= BLOCK, `head size ${headDim} in loads of ${vector}`)
   return {
     kernel: kernels.attention,
     params: {
-      VARIANT: tuning.variant,
+      VARIANT: subgroup ? 'subgroup' : 'plain',
       WORKGROUP: workgroup,
       HEADS: heads,
       KV_HEADS: kvHeads,
@@ -97,7 +97,7 @@ function append({ step, k, v, cache, slotStride, capacity, kvHeads, headDim }: A
   return plan
 }
 
-/** Query heads of one kv head that share a workgroup: as many as fit in half the 16 KiB. */
+/** Query heads of one kv head that share a workgroup: as many as leave room for the sums in 16 KiB. */
 function headsTogether(perKvHead: number, headDim: number): number {
   for (let count = Math.min(perKvHead, 8); count > 1; count--) {
     if (perKvHead % count === 0 && count * (headDim + BLOCK) * 4 <= 10240) return count

@@ -1,0 +1,75 @@
+// Checks at start that a device does what its driver promises.
+import { DeviceError } from '../errors.ts'
+import { MAP_MODE_READ, Usage } from './buffers.ts'
+
+/**
+ * Runs a kernel and looks at what it wrote: Dawn's null backend accepts everything and computes
+ * nothing.
+ * @throws DeviceError if nothing was computed
+ */
+export async function proveItComputes(device: GPUDevice, adapterName: string): Promise<void> {
+  const word = 0x91a2e
+  const [seen] = await runKernel(
+    device,
+    1,
+    `@group(0) @binding(0) var<storage, read_write> seen: array<u32>;
+    @compute @workgroup_size(1) fn main() { seen[0] = ${word}u; }`,
+  )
+  if (seen === word) return
+  throw new DeviceError(`adapter ${adapterName} runs no kernels: wrote ${word}, read back ${seen}`)
+}
+
+/**
+ * True if subgroups are made of consecutive invocations and are full, as the reductions of the
+ * subgroup kernels take for granted and WGSL does not promise.
+ */
+export async function subgroupsAreRegular(device: GPUDevice): Promise<boolean> {
+  const seen = await runKernel(
+    device,
+    128,
+    `enable subgroups;
+    @group(0) @binding(0) var<storage, read_write> seen: array<u32>;
+    @compute @workgroup_size(128)
+    fn main(@builtin(local_invocation_index) index: u32,
+            @builtin(subgroup_invocation_id) lane: u32,
+            @builtin(subgroup_size) size: u32) {
+      let first = subgroupMin(index);
+      let last = subgroupMax(index);
+      let full = last - first + 1 == min(size, 128);
+      seen[index] = select(0u, 1u, full && lane == index % size && first == index - lane);
+    }`,
+  )
+  return seen.every((one) => one === 1)
+}
+
+/** Runs one workgroup of a kernel that writes `words` words. */
+async function runKernel(device: GPUDevice, words: number, code: string): Promise<Uint32Array> {
+  const module = device.createShaderModule({ code })
+  const pipeline = await device.createComputePipelineAsync({
+    layout: 'auto',
+    compute: { module, entryPoint: 'main' },
+  })
+  const size = words * 4
+  const target = device.createBuffer({ size, usage: Usage.STORAGE | Usage.COPY_SRC })
+  const copy = device.createBuffer({ size, usage: Usage.COPY_DST | Usage.MAP_READ })
+  const encoder = device.createCommandEncoder()
+  const pass = encoder.beginComputePass()
+  pass.setPipeline(pipeline)
+  pass.setBindGroup(
+    0,
+    device.createBindGroup({
+      layout: pipeline.getBindGroupLayout(0),
+      entries: [{ binding: 0, resource: { buffer: target } }],
+    }),
+  )
+  pass.dispatchWorkgroups(1)
+  pass.end()
+  encoder.copyBufferToBuffer(target, 0, copy, 0, size)
+  device.queue.submit([encoder.finish()])
+  await copy.mapAsync(MAP_MODE_READ)
+  const seen = new Uint32Array(copy.getMappedRange()).slice()
+  copy.unmap()
+  copy.destroy()
+  target.destroy()
+  return seen
+}

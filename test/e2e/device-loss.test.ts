@@ -1,0 +1,41 @@
+// A lost device ends the server with a message and exit code 1, whatever it was doing.
+import { describe, expect, test } from 'bun:test'
+import { softwareDriverSupported } from '../../src/gpu/software.ts'
+
+async function run(moment: string) {
+  const child = Bun.spawn([process.execPath, 'test/helpers/lose-device.ts', moment], {
+    cwd: `${import.meta.dir}/../..`,
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const [stdout, stderr, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ])
+  return { stdout, stderr, code }
+}
+
+describe.skipIf(!softwareDriverSupported())('the device is lost', () => {
+  test('while the model loads', async () => {
+    const { stderr, code } = await run('loading')
+    expect(stderr).toContain('glaze: the GPU device was lost while loading: lost on purpose')
+    expect(code).toBe(1)
+  }, 60_000)
+
+  test('while nothing runs', async () => {
+    const { stderr, code } = await run('idle')
+    expect(stderr).toContain('the GPU device was lost: lost on purpose')
+    expect(code).toBe(1)
+  }, 60_000)
+
+  test('in a step: the stream ends with an error event', async () => {
+    const { stdout, stderr, code } = await run('step')
+    expect(stderr).toContain('the GPU device was lost: lost on purpose')
+    const event = /^client: data: (.*)$/m.exec(stdout)?.[1] ?? '{}'
+    expect(JSON.parse(event)).toMatchObject({
+      error: { code: 'engine_fault', type: 'unavailable_error' },
+    })
+    expect(code).toBe(1)
+  }, 60_000)
+})
