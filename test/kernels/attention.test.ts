@@ -30,6 +30,7 @@ const cases: Case[] = [
   { heads: 4, kvHeads: 1, headDim: 128, window: undefined, capacity: 40, slices: [20, 3, 17] },
   { heads: 10, kvHeads: 1, headDim: 10, window: undefined, capacity: 60, slices: [1, 41, 8] },
   { heads: 3, kvHeads: 3, headDim: 5, window: 4, capacity: 4, slices: [5, 2, 4, 3] },
+  { heads: 2, kvHeads: 1, headDim: 576, window: undefined, capacity: 20, slices: [9, 1, 3] },
 ]
 
 describe.each(variants)('attention, %s', (variant) => {

@@ -96,6 +96,13 @@ describe.each(variants)('golden checkpoints, %s', (variant) => {
   })
 })
 
+test.each(variants)('a window longer than any sequence hides nothing, %s', async (variant) => {
+  const [, middle] = sequencesOf('hybrid')
+  const model = await openTestModel(gpu, join(fixtures, 'hybrid'), variant, 24)
+  const whole = await model.run([slice(0, middle.ids.slice(0, 24), 0)], [0])
+  expect(rmsError(whole, middle.logits.slice(0, 24).flat())).toBeLessThan(1e-4)
+})
+
 const trained = [
   ...['tales-gla-5m', 'tales-gsa-5m'].map((name) => join(shipped, name)),
   join(shared, 'models/tales-gla-hybrid-5m'),
