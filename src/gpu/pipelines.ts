@@ -94,7 +94,7 @@ export class Pipelines {
 }
 
 /** For example `norm(DIM=256, VARIANT=plain)`; also the cache key. */
-export function variantLabel(name: string, params: ParamValues): string {
+function variantLabel(name: string, params: ParamValues): string {
   const list = Object.keys(params)
     .sort()
     .map((key) => `${key}=${params[key]}`)

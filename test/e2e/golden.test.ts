@@ -1,21 +1,18 @@
 // The goldens through the real server: greedy text at temperature 0, in both kernel variants.
 import { describe, expect, test } from 'bun:test'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { Tokenizer } from '../../src/text/tokenizer.ts'
-import { shared, shipped } from '../helpers/model.ts'
+import { variants } from '../helpers/gpu.ts'
+import { trained } from '../helpers/model.ts'
 import { startServer } from '../helpers/server.ts'
 
-describe.each([
-  [join(shipped, 'tales-gla-5m'), 'plain'],
-  [join(shipped, 'tales-gla-5m'), 'subgroup'],
-  [join(shipped, 'tales-gsa-5m'), 'plain'],
-  [join(shipped, 'tales-gsa-5m'), 'subgroup'],
-  [join(shared, 'models/tales-gla-hybrid-5m'), 'plain'],
-])('%s, %s kernels', (folder, kernels) => {
+const runs = trained.flatMap((folder) =>
+  variants.map((kernels) => [basename(folder), kernels, folder] as const),
+)
+
+describe.each(runs)('%s, %s kernels', (_, kernels, folder) => {
   test('64 greedy tokens of each prompt', async () => {
-    const file = Bun.file(join(folder, 'golden.json'))
-    if (!(await file.exists())) return
-    const { cases } = await file.json()
+    const { cases } = await Bun.file(join(folder, 'golden.json')).json()
     const tokenizer = await Tokenizer.open(
       join(folder, 'tokenizer.json'),
       join(folder, 'tokenizer_config.json'),

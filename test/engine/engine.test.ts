@@ -1,9 +1,9 @@
 // The engine over the shipped models: goldens, company, queueing, aborts.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type LoadedModel, loadModel } from '../../src/engine/load.ts'
 import type { Generation, GenerationRequest, Output } from '../../src/engine/request.ts'
-import { shared, shipped } from '../helpers/model.ts'
+import { shipped, trained } from '../helpers/model.ts'
 
 const GREEDY = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: undefined }
 const LOAD_TIMEOUT = 120_000
@@ -49,27 +49,20 @@ async function collect(generation: Generation) {
   }
 }
 
-describe.each([
-  join(shipped, 'tales-gla-5m'),
-  join(shipped, 'tales-gsa-5m'),
-  join(shared, 'models/tales-gla-hybrid-5m'),
-])('%s', (folder) => {
+describe.each(trained.map((folder) => [basename(folder), folder]))('%s', (_, folder) => {
   let model: LoadedModel
   let golden: Golden
 
   beforeAll(async () => {
-    const file = Bun.file(join(folder, 'golden.json'))
-    if (!(await file.exists())) return
-    golden = await file.json()
+    golden = await Bun.file(join(folder, 'golden.json')).json()
     model = await open(folder, 8)
   }, LOAD_TIMEOUT)
 
   afterAll(async () => {
-    await model?.[Symbol.asyncDispose]()
+    await model[Symbol.asyncDispose]()
   })
 
   test('prompt log-probabilities and greedy tokens of the goldens', async () => {
-    if (!model) return
     for (const { ids, prompt_logprobs, greedy_ids, greedy_gap } of golden.cases) {
       const result = await collect(
         model.engine.submit(request(ids, { maxTokens: 64, promptLogprobs: 0 })),
@@ -89,7 +82,6 @@ describe.each([
   })
 
   test('the 512-token trace', async () => {
-    if (!model) return
     const { ids, nll_per_token } = golden.long
     const result = await collect(
       model.engine.submit(request(ids, { maxTokens: 0, promptLogprobs: 0 })),
@@ -101,7 +93,6 @@ describe.each([
   })
 
   test('eight different requests give together what each gives alone', async () => {
-    if (!model) return
     const requests = golden.long.ids.slice(0, 8).map((_, i) =>
       request(golden.long.ids.slice(0, 3 + 29 * i), {
         maxTokens: 12 + i,

@@ -1,4 +1,5 @@
 // A decoder on the test device, fed by hand: for comparing logits and states with goldens.
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseModelConfig } from '../../models/config.ts'
 import { loadDecoder } from '../../models/decoder.ts'
@@ -12,8 +13,13 @@ import type { openTestGpu } from './gpu.ts'
 
 export const fixtures = join(import.meta.dir, '../fixtures/golden')
 export const shipped = join(import.meta.dir, '../../models/checkpoints')
-/** Present in development and CI, absent from a stranger's clone. */
-export const shared = join(import.meta.dir, '../../../shared')
+
+/** Folders of trained checkpoints with goldens; the hybrid is not part of every clone. */
+export const trained = [
+  join(shipped, 'tales-gla-5m'),
+  join(shipped, 'tales-gsa-5m'),
+  join(import.meta.dir, '../../../shared/models/tales-gla-hybrid-5m'),
+].filter((folder) => existsSync(join(folder, 'golden.json')))
 
 const SLOTS = 4
 

@@ -1,16 +1,15 @@
 // The seven golden checkpoints: logits of every position and final states, however they are fed.
 import { describe, expect, test } from 'bun:test'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { StatePart } from '../../models/state.ts'
 import { openTestGpu, variants } from '../helpers/gpu.ts'
 import {
   decodeRow,
   fixtures,
   openTestModel,
-  shared,
-  shipped,
   slice,
   type TestModel,
+  trained,
 } from '../helpers/model.ts'
 import { Random, rmsError } from '../helpers/numbers.ts'
 
@@ -103,37 +102,33 @@ test.each(variants)('a window longer than any sequence hides nothing, %s', async
   expect(rmsError(whole, middle.logits.slice(0, 24).flat())).toBeLessThan(1e-4)
 })
 
-const trained = [
-  ...['tales-gla-5m', 'tales-gsa-5m'].map((name) => join(shipped, name)),
-  join(shared, 'models/tales-gla-hybrid-5m'),
-]
-
 describe.each(variants)('trained checkpoints, %s', (variant) => {
-  test.each(trained)('%s: the 512-token trace, and top logits of the prompts', async (folder) => {
-    const file = Bun.file(join(folder, 'golden.json'))
-    if (!(await file.exists())) return
-    const { cases, long } = await file.json()
-    const model = await openTestModel(gpu, folder, variant)
-    const vocab = model.decoder.vocabSize
-    const logits = await model.run([slice(0, long.ids.slice(0, 512), 0)], [0])
-    for (const [position, nll] of long.nll_per_token.entries()) {
-      const row = logits.subarray(position * vocab, (position + 1) * vocab)
-      const largest = row.reduce((a, b) => Math.max(a, b))
-      const sum = row.reduce((total, logit) => total + Math.exp(logit - largest), 0)
-      const actual = largest + Math.log(sum) - row[long.ids[position + 1]]
-      expect(Math.abs(actual - nll)).toBeLessThan(2e-3)
-    }
-    for (const { ids, last_logits_top20: top } of cases) {
-      const all = await model.run([slice(1, ids, 0)], [1])
-      const last = all.subarray(all.length - vocab)
-      expect(
-        rmsError(
-          top.ids.map((id: number) => last[id]),
-          top.values,
-        ),
-      ).toBeLessThan(1e-4)
-    }
-  })
+  test.each(trained.map((folder) => [basename(folder), folder]))(
+    '%s: the 512-token trace, and top logits of the prompts',
+    async (_, folder) => {
+      const { cases, long } = await Bun.file(join(folder, 'golden.json')).json()
+      const model = await openTestModel(gpu, folder, variant)
+      const vocab = model.decoder.vocabSize
+      const logits = await model.run([slice(0, long.ids.slice(0, 512), 0)], [0])
+      for (const [position, nll] of long.nll_per_token.entries()) {
+        const row = logits.subarray(position * vocab, (position + 1) * vocab)
+        const largest = row.reduce((a, b) => Math.max(a, b))
+        const sum = row.reduce((total, logit) => total + Math.exp(logit - largest), 0)
+        const actual = largest + Math.log(sum) - row[long.ids[position + 1]]
+        expect(Math.abs(actual - nll)).toBeLessThan(2e-3)
+      }
+      for (const { ids, last_logits_top20: top } of cases) {
+        const all = await model.run([slice(1, ids, 0)], [1])
+        const last = all.subarray(all.length - vocab)
+        expect(
+          rmsError(
+            top.ids.map((id: number) => last[id]),
+            top.values,
+          ),
+        ).toBeLessThan(1e-4)
+      }
+    },
+  )
 })
 
 /** Compares every part of a slot with the checksums of the float64 states. */
