@@ -148,7 +148,9 @@ function describeModel(
   return rows.map(([name, text]) => `${name.padEnd(8)} ${text}`).join('\n')
 }
 
-function invitation(url: string, id: string): string {
+function invitation(listening: string, id: string): string {
+  // "Every address" is none that a client can call.
+  const url = listening.replace('//0.0.0.0:', '//127.0.0.1:')
   const body = JSON.stringify({ model: id, prompt: 'Once upon a time', max_tokens: 64 })
   return [
     `serving  ${url}/v1`,
