@@ -1,4 +1,5 @@
-// Steps are encoded from what exists: nothing is created on the device while they run.
+// Steps are encoded from what exists: nothing is created on the device while they run, and what
+// encoding leaves behind is released.
 import { expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { loadModel } from '../../src/engine/load.ts'
@@ -39,6 +40,19 @@ test('a step creates no pipelines, bind groups or buffers', async () => {
       },
     })
   }
+  // Native objects that a step cannot do without are given back after it.
+  const released = { pass: 0, commands: 0 }
+  const { pass, commands } = model.gpu.release
+  Object.assign(model.gpu.release, {
+    pass: (...args: Parameters<typeof pass>) => {
+      released.pass++
+      pass(...args)
+    },
+    commands: (...args: Parameters<typeof commands>) => {
+      released.commands++
+      commands(...args)
+    },
+  })
   const submit = device.queue.submit.bind(device.queue)
   device.queue.submit = (buffers) => {
     submits++
@@ -56,5 +70,6 @@ test('a step creates no pipelines, bind groups or buffers', async () => {
   )
   expect(submits).toBeGreaterThan(10)
   expect(created).toEqual([])
+  expect(released).toEqual({ pass: submits, commands: submits })
   expect(model.buffers.bytes).toBe(bytes)
 }, 60_000)
