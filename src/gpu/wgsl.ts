@@ -3,7 +3,8 @@
 //   #param K: u32                   a number: becomes `const K: u32 = …;` in place
 //   #param EPS: f32                 likewise
 //   #param WEIGHT: f16 | f32        a choice: for #if only
-//   #include "common.wgsl"          text appended after the file's own, once
+//   #include "common.wgsl"          text appended after the file's own, once; a dead #if drops it,
+//                                   but not the need to give its parameters
 //   #if WEIGHT == f16 && K > 64     also #elif, #else, #endif; !, ||, (), == != < <= > >=
 //
 // Unknown names, missing values and unknown directives are errors with file and line. Line numbers
@@ -17,6 +18,16 @@ export interface WgslSource {
   name: string
   text: string
   includes: Readonly<Record<string, string>>
+}
+
+/** What the files expanded so far have asked for. */
+interface Emission {
+  /** Parameters that have their constant. */
+  emitted: Set<string>
+  /** `enable` directives. */
+  enables: Set<string>
+  /** Files whose text is part of the result: not those included by dead branches only. */
+  live: Set<string>
 }
 
 interface Declaration {
@@ -41,10 +52,13 @@ export function preprocess(source: WgslSource, values: ParamValues): string {
 
   const enables = new Set<string>()
   const emitted = new Set<string>()
-  const parts = [...files].map(([name, text]) =>
-    expand(name, text, values, declared, emitted, enables),
-  )
-  const [first = '', ...rest] = parts
+  const live = new Set([source.name])
+  const parts: string[] = []
+  // Sets visit entries added while iterating: the includes of each file follow those before.
+  for (const name of live) {
+    parts.push(expand(name, files.get(name)!, values, declared, { emitted, enables, live }))
+  }
+  const [first, ...rest] = parts
   return [[...enables].join(' ') + first, ...rest].join('\n')
 }
 
@@ -121,8 +135,7 @@ function expand(
   text: string,
   values: ParamValues,
   declared: Map<string, Declaration>,
-  emitted: Set<string>,
-  enables: Set<string>,
+  { emitted, enables, live: liveFiles }: Emission,
 ): string {
   // One entry per open #if: is this branch taken, was any branch before, is the outside live.
   const open: { live: boolean; done: boolean; outer: boolean; line: number }[] = []
@@ -155,7 +168,9 @@ function expand(
       if (type === 'choice' || emitted.has(name)) return ''
       emitted.add(name)
       return `const ${name}: ${type} = ${values[name]};`
-    } else if (word !== 'include') {
+    } else if (word === 'include') {
+      if (live()) liveFiles.add(rest.slice(1, -1))
+    } else {
       throw new WgslError(`${at}: unknown directive #${word}`)
     }
     return ''

@@ -49,6 +49,13 @@ describe('preprocess', () => {
     ])
   })
 
+  test('an include in a dead branch brings neither text nor enables', () => {
+    const includes = { 'a.wgsl': '#include "b.wgsl"\nenable subgroups;\nA', 'b.wgsl': 'B' }
+    const text = '#param V: x | y\n#if V == x\n#include "a.wgsl"\n#endif\nend'
+    expect(run(text, { V: 'y' }, includes).split('\n')).toEqual(['', '', '', '', 'end'])
+    expect(run(text, { V: 'x' }, includes)).toStartWith('enable subgroups;')
+  })
+
   test('a parameter shared with an included file is declared once', () => {
     const output = run('#param K: u32\n#include "a.wgsl"', { K: 2 }, { 'a.wgsl': '#param K: u32' })
     expect(output.match(/const K/g)).toHaveLength(1)
