@@ -4,6 +4,7 @@
 // one text without barriers for all adapters.
 #include "step.wgsl"
 #include "blocks.wgsl"
+#include "chunk_decays.wgsl"
 #param WORKGROUP: u32
 #param KV_HEADS: u32
 #param K: u32
@@ -30,7 +31,6 @@ const DIM = V;
 
 fn k4(row: u32, block: u32) -> vec4<f32> { return k[row * K_BLOCKS + block]; }
 fn v4(row: u32, block: u32) -> vec4<f32> { return v[row * V_BLOCKS + block]; }
-fn decay4(row: u32, block: u32) -> vec4<f32> { return gates[row * 2 * (DIM / 4) + block]; }
 fn store(row: u32, block: u32, value: vec4<f32>) { gains[row * V_BLOCKS + block] = value; }
 #else
 @group(0) @binding(1) var<storage, read> k: array<f32>;
@@ -46,11 +46,6 @@ fn k4(row: u32, block: u32) -> vec4<f32> {
 fn v4(row: u32, block: u32) -> vec4<f32> {
   let at = row * V + places(block, V);
   return vec4(v[at.x], v[at.y], v[at.z], v[at.w]);
-}
-
-fn decay4(row: u32, block: u32) -> vec4<f32> {
-  let at = row * 2 * DIM + places(block, DIM);
-  return vec4(gates[at.x], gates[at.y], gates[at.z], gates[at.w]);
 }
 
 fn store(row: u32, block: u32, value: vec4<f32>) {

@@ -7,6 +7,7 @@
 // all adapters.
 #include "step.wgsl"
 #include "blocks.wgsl"
+#include "chunk_decays.wgsl"
 #param WORKGROUP: u32
 #param HEADS: u32
 #param KV_HEADS: u32
@@ -38,8 +39,6 @@ const DIM = V;
 
 fn q4(row: u32, block: u32) -> vec4<f32> { return q[row * K_BLOCKS + block]; }
 fn v4(row: u32, block: u32) -> vec4<f32> { return v[row * V_BLOCKS + block]; }
-fn decay4(row: u32, block: u32) -> vec4<f32> { return gates[row * 2 * (DIM / 4) + block]; }
-fn prefix4(row: u32, block: u32) -> vec4<f32> { return gates[(row * 2 + 1) * (DIM / 4) + block]; }
 fn state4(row: u32, block: u32) -> vec4<f32> { return states[row * V_BLOCKS + block]; }
 fn store(row: u32, block: u32, value: vec4<f32>) { o[row * V_BLOCKS + block] = value; }
 #else
@@ -58,16 +57,6 @@ fn q4(row: u32, block: u32) -> vec4<f32> {
 fn v4(row: u32, block: u32) -> vec4<f32> {
   let at = row * V + places(block, V);
   return vec4(v[at.x], v[at.y], v[at.z], v[at.w]);
-}
-
-fn decay4(row: u32, block: u32) -> vec4<f32> {
-  let at = row * 2 * DIM + places(block, DIM);
-  return vec4(gates[at.x], gates[at.y], gates[at.z], gates[at.w]);
-}
-
-fn prefix4(row: u32, block: u32) -> vec4<f32> {
-  let at = (row * 2 + 1) * DIM + places(block, DIM);
-  return vec4(gates[at.x], gates[at.y], gates[at.z], gates[at.w]);
 }
 
 fn state4(row: u32, block: u32) -> vec4<f32> {

@@ -42,23 +42,12 @@ fn k4(row: u32, block: u32) -> vec4<f32> {
 #endif
 
 #if GATE_AXIS == key
+#include "chunk_decays.wgsl"
+const DIM = K;
 #if VECTOR == yes
 @group(0) @binding(4) var<storage, read> gates: array<vec4<f32>>;   // [tokens, KV_HEADS, 2, K]
-
-fn decay4(row: u32, block: u32) -> vec4<f32> { return gates[row * 2 * K_BLOCKS + block]; }
-fn prefix4(row: u32, block: u32) -> vec4<f32> { return gates[(row * 2 + 1) * K_BLOCKS + block]; }
 #else
 @group(0) @binding(4) var<storage, read> gates: array<f32>;
-
-fn decay4(row: u32, block: u32) -> vec4<f32> {
-  let at = row * 2 * K + places(block, K);
-  return vec4(gates[at.x], gates[at.y], gates[at.z], gates[at.w]);
-}
-
-fn prefix4(row: u32, block: u32) -> vec4<f32> {
-  let at = (row * 2 + 1) * K + places(block, K);
-  return vec4(gates[at.x], gates[at.y], gates[at.z], gates[at.w]);
-}
 #endif
 #endif
 

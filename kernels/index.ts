@@ -3,6 +3,7 @@
 import type { WgslSource } from '../src/gpu/wgsl.ts'
 import attention from './attention.wgsl' with { type: 'text' }
 import blocks from './blocks.wgsl' with { type: 'text' }
+import chunkDecays from './chunk_decays.wgsl' with { type: 'text' }
 import chunkGain from './chunk_gain.wgsl' with { type: 'text' }
 import chunkGates from './chunk_gates.wgsl' with { type: 'text' }
 import chunkOutput from './chunk_output.wgsl' with { type: 'text' }
@@ -29,6 +30,7 @@ import weights from './weights.wgsl' with { type: 'text' }
 const includes = {
   'step.wgsl': step,
   'blocks.wgsl': blocks,
+  'chunk_decays.wgsl': chunkDecays,
   'decay.wgsl': decay,
   'math.wgsl': math,
   'reduce.wgsl': reduce,

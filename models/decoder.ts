@@ -153,14 +153,13 @@ async function planLayer(
   const input = layer.mixerNorm ? n : x
   const mixer = await planMixer(context, layers[index], layer.mixer, index, input)
   const gateUp = await weights.interleaved(`layer ${index} gate and up`, layer.gate, layer.up)
-  const down = await weights.stacked(`layer ${index} down`, [layer.down])
   const maxRows = limits.tokens
   return [
     ...(layer.mixerNorm ? [await norm('mixer norm', layer.mixerNorm)] : []),
     ...mixer,
     await norm('mlp norm', layer.mlpNorm),
     ...matmul(tuning, { step, x: n, weights: gateUp, y: h, maxRows, epilogue: 'swiglu' }),
-    ...matmul(tuning, { step, x: h, weights: down, y: x, maxRows, epilogue: 'add' }),
+    ...(await context.addToResidual(`layer ${index} down`, layer.down, h)),
   ]
 }
 

@@ -3,7 +3,6 @@
 
 import type { BufferRange } from '../src/gpu/buffers.ts'
 import { chunked } from '../src/gpu/ops/chunk.ts'
-import { matmul } from '../src/gpu/ops/matmul.ts'
 import { rmsNorm } from '../src/gpu/ops/norm.ts'
 import { prepareGla } from '../src/gpu/ops/prepare.ts'
 import { type GatedAttention, recurrent } from '../src/gpu/ops/recurrent.ts'
@@ -21,7 +20,7 @@ export async function glaLayer(
   layer: number,
   input: BufferRange,
 ): Promise<Plan[]> {
-  const { tuning, step, weights, limits } = context
+  const { tuning, step, weights } = context
   const { heads, kvHeads, keyDim, valueDim } = config
   const label = `layer ${layer}`
   // After q, k and v a row of p holds the low-rank gate [rank], then the output gate [H·V].
@@ -48,7 +47,6 @@ export async function glaLayer(
     scale: keyDim ** -0.5,
     gateAxis: 'key',
   }
-  const output = await weights.stacked(`${label} output`, [tensors.output])
 
   return [
     ...plans,
@@ -84,13 +82,6 @@ export async function glaLayer(
       heads,
       gate: tensors.outputGate && { range: p, stride, offset: stride - heads * valueDim },
     }),
-    ...matmul(tuning, {
-      step,
-      x: normed,
-      weights: output,
-      y: context.x,
-      maxRows: limits.tokens,
-      epilogue: 'add',
-    }),
+    ...(await context.addToResidual(`${label} output`, tensors.output, normed)),
   ]
 }

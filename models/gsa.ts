@@ -2,7 +2,6 @@
 // attends over the slots by softmax. Two gated linear attentions with a softmax between them.
 import type { BufferRange } from '../src/gpu/buffers.ts'
 import { chunked } from '../src/gpu/ops/chunk.ts'
-import { matmul } from '../src/gpu/ops/matmul.ts'
 import { rmsNorm } from '../src/gpu/ops/norm.ts'
 import { prepareGsa } from '../src/gpu/ops/prepare.ts'
 import { type GatedAttention, recurrent } from '../src/gpu/ops/recurrent.ts'
@@ -21,7 +20,7 @@ export async function gsaLayer(
   layer: number,
   input: BufferRange,
 ): Promise<Plan[]> {
-  const { tuning, step, weights, limits } = context
+  const { tuning, step, weights } = context
   const { heads, kvHeads, keyDim, valueDim, slots } = config
   const label = `layer ${layer}`
   // After q, k and v a row of p holds the slot gates [Hk·M].
@@ -32,7 +31,6 @@ export async function gsaLayer(
   const gate = await context.perToken('gate', kvHeads * slots)
   const scores = await context.perToken('slot scores', heads * slots)
   const shares = await context.perToken('slot shares', heads * slots)
-  const output = await weights.stacked(`${label} output`, [tensors.output])
 
   const common = { step, gate, slotStride: context.layout.slotFloats, heads, kvHeads, scale: 1 }
   const keys: GatedAttention = {
@@ -93,13 +91,6 @@ export async function gsaLayer(
       eps: config.outputNormEps,
       silu: true,
     }),
-    ...matmul(tuning, {
-      step,
-      x: normed,
-      weights: output,
-      y: context.x,
-      maxRows: limits.tokens,
-      epilogue: 'add',
-    }),
+    ...(await context.addToResidual(`${label} output`, tensors.output, normed)),
   ]
 }

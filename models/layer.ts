@@ -3,11 +3,14 @@
 import { invariant } from '../src/errors.ts'
 import type { BufferRange, Buffers } from '../src/gpu/buffers.ts'
 import { type ChunkScratch, chunkScratchSizes } from '../src/gpu/ops/chunk.ts'
+import { matmul } from '../src/gpu/ops/matmul.ts'
 import type { GatedAttention } from '../src/gpu/ops/recurrent.ts'
 import { rotaryTable } from '../src/gpu/ops/rope.ts'
+import type { Plan } from '../src/gpu/program.ts'
 import type { StepLimits, StepTables } from '../src/gpu/step.ts'
 import type { Tuning } from '../src/gpu/tuning.ts'
 import type { StateLayout, StateName } from './state.ts'
+import type { TensorSource } from './tensors.ts'
 import type { WeightUploader } from './weights.ts'
 
 /**
@@ -56,6 +59,18 @@ export class LayerContext {
       gains: await this.scratch('chunk gains', sizes.gains),
       scores: await this.scratch('chunk scores', sizes.scores),
     }
+  }
+
+  /** Plans x += input · weightsᵀ; `input` is [tokens, columns of the tensor]. */
+  async addToResidual(label: string, tensor: TensorSource, input: BufferRange): Promise<Plan[]> {
+    return matmul(this.tuning, {
+      step: this.step,
+      x: input,
+      weights: await this.weights.stacked(label, [tensor]),
+      y: this.x,
+      maxRows: this.limits.tokens,
+      epilogue: 'add',
+    })
   }
 
   /** A layer's part of the state pool, starting in slot 0. */

@@ -37,7 +37,6 @@ export async function softmaxLayer(
     qBias && kBias && vBias
       ? await weights.vector(`${label} biases`, [qBias, kBias, vBias])
       : undefined
-  const output = await weights.stacked(`${label} output`, [tensors.output])
   const p = await context.perToken('projections', projection.rows)
   const q = await context.perToken('q', heads * headDim)
   const k = await context.perToken('k', kvHeads * headDim)
@@ -62,6 +61,6 @@ export async function softmaxLayer(
       // A window as long as any sequence hides nothing.
       window: window !== undefined && window < layout.maxLength ? window : undefined,
     }),
-    ...matmul(tuning, { step, x: o, weights: output, y: context.x, maxRows, epilogue: 'add' }),
+    ...(await context.addToResidual(`${label} output`, tensors.output, o)),
   ]
 }

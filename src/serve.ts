@@ -87,14 +87,8 @@ async function load(folder: string, options: ServeOptions, log: Logger): Promise
   const progress = new Progress()
   try {
     return await loadModel({
+      ...options,
       folder,
-      adapter: options.adapter,
-      kernels: options.kernels,
-      dtype: options.dtype,
-      maxNumSeqs: options.maxNumSeqs,
-      maxNumBatchedTokens: options.maxNumBatchedTokens,
-      maxModelLen: options.maxModelLen,
-      stateMemory: options.stateMemory,
       onProgress: (done, total) => progress.show(done, total),
       onError: (message, error) => log.error(message, { error }),
     })

@@ -1,7 +1,7 @@
 // The engine: takes requests, runs step after step while there is work, and hands out what the
 // steps produce. All sequences share the steps; each has its own slot, sampler state and stream.
 import { ApiError, invariant } from '../errors.ts'
-import type { Segment } from '../gpu/step.ts'
+import { logitRowsOf, type Segment } from '../gpu/step.ts'
 import type { TokenBytes } from '../text/detokenizer.ts'
 import { OutputText } from '../text/output-text.ts'
 import { GenerationStream } from './generation.ts'
@@ -86,7 +86,7 @@ export class GlazeEngine implements Engine {
   /** Ends every request with an error and takes no more; for a device that is gone. */
   fail(message: string): void {
     this.#fault ??= message
-    const error = new ApiError(503, `the engine stopped: ${message}`, { code: 'engine_fault' })
+    const error = stopped(message)
     for (const sequence of this.#scheduler.sequences) {
       this.#scheduler.remove(sequence)
       sequence.stream.fail(error)
@@ -95,9 +95,7 @@ export class GlazeEngine implements Engine {
 
   /** Checks a request and returns how many tokens it may generate. */
   #admit({ prompt, maxTokens }: GenerationRequest): number {
-    if (this.#fault !== undefined) {
-      throw new ApiError(503, `the engine stopped: ${this.#fault}`, { code: 'engine_fault' })
-    }
+    if (this.#fault !== undefined) throw stopped(this.#fault)
     const { vocabSize } = this.runner.decoder
     if (prompt.length === 0) {
       throw new ApiError(400, 'prompt holds no tokens; at least 1 is needed', { param: 'prompt' })
@@ -150,7 +148,7 @@ export class GlazeEngine implements Engine {
       const { vocabSize } = this.runner.decoder
       let row = 0
       for (const [index, { sequence, count }] of shares.entries()) {
-        const rows = { none: 0, last: 1, all: count }[segments[index].logits]
+        const rows = logitRowsOf(segments[index])
         const first = row * vocabSize
         row += rows
         // Aborted while the step ran: its slot may be someone else's by now.
@@ -211,6 +209,10 @@ export class GlazeEngine implements Engine {
         : { reason: 'stop' as const, stop: rest.stopped }
     return { text: text + rest.text, finish }
   }
+}
+
+function stopped(fault: string): ApiError {
+  return new ApiError(503, `the engine stopped: ${fault}`, { code: 'engine_fault' })
 }
 
 function toSegment({ sequence, slot, count, decode }: Share): Segment {

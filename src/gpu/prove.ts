@@ -1,6 +1,7 @@
 // Checks at start that a device does what its driver promises.
 import { DeviceError } from '../errors.ts'
-import { MAP_MODE_READ, Usage } from './buffers.ts'
+import { Buffers } from './buffers.ts'
+import { Pipelines } from './pipelines.ts'
 
 /**
  * Runs a kernel and looks at what it wrote: Dawn's null backend accepts everything and computes
@@ -43,33 +44,17 @@ export async function subgroupsAreRegular(device: GPUDevice): Promise<boolean> {
 }
 
 /** Runs one workgroup of a kernel that writes `words` words. */
-async function runKernel(device: GPUDevice, words: number, code: string): Promise<Uint32Array> {
-  const module = device.createShaderModule({ code })
-  const pipeline = await device.createComputePipelineAsync({
-    layout: 'auto',
-    compute: { module, entryPoint: 'main' },
-  })
-  const size = words * 4
-  const target = device.createBuffer({ size, usage: Usage.STORAGE | Usage.COPY_SRC })
-  const copy = device.createBuffer({ size, usage: Usage.COPY_DST | Usage.MAP_READ })
+async function runKernel(device: GPUDevice, words: number, text: string): Promise<Uint32Array> {
+  using buffers = new Buffers(device, words * 4)
+  const pipelines = new Pipelines(device)
+  const pipeline = await pipelines.get({ name: 'prove.wgsl', text, includes: {} }, {})
+  const seen = { buffer: await buffers.create('seen', words * 4) }
   const encoder = device.createCommandEncoder()
   const pass = encoder.beginComputePass()
-  pass.setPipeline(pipeline)
-  pass.setBindGroup(
-    0,
-    device.createBindGroup({
-      layout: pipeline.getBindGroupLayout(0),
-      entries: [{ binding: 0, resource: { buffer: target } }],
-    }),
-  )
+  pass.setPipeline(pipeline.handle)
+  pass.setBindGroup(0, pipelines.bind(pipeline, { seen }))
   pass.dispatchWorkgroups(1)
   pass.end()
-  encoder.copyBufferToBuffer(target, 0, copy, 0, size)
   device.queue.submit([encoder.finish()])
-  await copy.mapAsync(MAP_MODE_READ)
-  const seen = new Uint32Array(copy.getMappedRange()).slice()
-  copy.unmap()
-  copy.destroy()
-  target.destroy()
-  return seen
+  return new Uint32Array(await buffers.read(seen))
 }

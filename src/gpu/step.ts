@@ -21,6 +21,11 @@ export interface Segment {
   decode: boolean
 }
 
+/** Rows of a segment in the step's logits. */
+export function logitRowsOf({ logits, tokens }: Segment): number {
+  return { none: 0, last: 1, all: tokens.length }[logits]
+}
+
 /** Most that a step can hold; fixes the sizes of all activation buffers. */
 export interface StepLimits {
   tokens: number
@@ -123,7 +128,7 @@ export class StepBuffer {
           counts.chunks++
         }
       }
-      const wanted = { none: 0, last: 1, all: tokens.length }[segment.logits]
+      const wanted = logitRowsOf(segment)
       invariant(counts.logitRows + wanted <= this.limits.logitRows, 'step over its logit limit')
       for (let i = 0; i < wanted; i++) {
         words[at.logitRows + counts.logitRows++] = first + tokens.length - wanted + i

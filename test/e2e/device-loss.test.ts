@@ -1,20 +1,9 @@
 // A lost device ends the server with a message and exit code 1, whatever it was doing.
 import { describe, expect, test } from 'bun:test'
 import { softwareDriverSupported } from '../../src/gpu/software.ts'
+import { runScript } from '../helpers/command.ts'
 
-async function run(moment: string) {
-  const child = Bun.spawn([process.execPath, 'test/helpers/lose-device.ts', moment], {
-    cwd: `${import.meta.dir}/../..`,
-    stdout: 'pipe',
-    stderr: 'pipe',
-  })
-  const [stdout, stderr, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ])
-  return { stdout, stderr, code }
-}
+const run = (moment: string) => runScript('test/helpers/lose-device.ts', [moment])
 
 describe.skipIf(!softwareDriverSupported())('the device is lost', () => {
   test('while the model loads', async () => {
