@@ -1,9 +1,9 @@
 // The engine over the shipped models: goldens, company, queueing, aborts.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { basename, join } from 'node:path'
-import { type LoadedModel, loadModel } from '../../src/engine/load.ts'
+import type { LoadedModel } from '../../src/engine/load.ts'
 import type { Generation, GenerationRequest, Output } from '../../src/engine/request.ts'
-import { shipped, trained } from '../helpers/model.ts'
+import { loadTestModel, shipped, trained } from '../helpers/model.ts'
 
 const GREEDY = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: undefined }
 const LOAD_TIMEOUT = 120_000
@@ -20,18 +20,7 @@ interface Golden {
   long: { ids: number[]; nll_per_token: number[] }
 }
 
-const open = (folder: string, slots: number) =>
-  loadModel({
-    folder,
-    adapter: process.env.GLAZE_TEST_ADAPTER || 'auto',
-    kernels: 'auto',
-    dtype: 'auto',
-    maxNumSeqs: slots,
-    maxNumBatchedTokens: 256,
-    maxModelLen: undefined,
-    stateMemory: undefined,
-    checked: true,
-  })
+const open = (folder: string, slots: number) => loadTestModel(folder, slots, 256)
 
 function request(prompt: readonly number[], more: Partial<GenerationRequest> = {}) {
   return { id: 'test', prompt, maxTokens: 16, sampling: GREEDY, stop: [], ...more }

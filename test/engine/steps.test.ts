@@ -2,8 +2,7 @@
 // encoding leaves behind is released.
 import { expect, test } from 'bun:test'
 import { join } from 'node:path'
-import { loadModel } from '../../src/engine/load.ts'
-import { shipped } from '../helpers/model.ts'
+import { loadTestModel, shipped } from '../helpers/model.ts'
 
 const CREATORS = [
   'createBuffer',
@@ -16,17 +15,7 @@ const CREATORS = [
 ] as const
 
 test('a step creates no pipelines, bind groups or buffers', async () => {
-  await using model = await loadModel({
-    folder: join(shipped, 'tales-gla-5m'),
-    adapter: process.env.GLAZE_TEST_ADAPTER || 'auto',
-    kernels: 'auto',
-    dtype: 'auto',
-    maxNumSeqs: 4,
-    maxNumBatchedTokens: 128,
-    maxModelLen: undefined,
-    stateMemory: undefined,
-    checked: true,
-  })
+  await using model = await loadTestModel(join(shipped, 'tales-gla-5m'), 4, 128)
   const { device } = model.gpu
   const bytes = model.buffers.bytes
   const created: string[] = []

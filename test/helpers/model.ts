@@ -5,6 +5,7 @@ import { parseModelConfig } from '../../models/config.ts'
 import { loadDecoder } from '../../models/decoder.ts'
 import { stateLayout } from '../../models/state.ts'
 import { mapTensors } from '../../models/tensors.ts'
+import { loadModel } from '../../src/engine/load.ts'
 import { Runner } from '../../src/engine/runner.ts'
 import type { Segment } from '../../src/gpu/step.ts'
 import type { Variant } from '../../src/gpu/tuning.ts'
@@ -62,6 +63,21 @@ export async function openTestModel(
 }
 
 export type TestModel = Awaited<ReturnType<typeof openTestModel>>
+
+/** A model with its engine, as `glaze serve` loads it, on the test adapter. */
+export function loadTestModel(folder: string, slots: number, promptTokens: number) {
+  return loadModel({
+    folder,
+    adapter: process.env.GLAZE_TEST_ADAPTER || 'auto',
+    kernels: 'auto',
+    dtype: 'auto',
+    maxNumSeqs: slots,
+    maxNumBatchedTokens: promptTokens,
+    maxModelLen: undefined,
+    stateMemory: undefined,
+    checked: true,
+  })
+}
 
 /** A prompt slice with all its logits. */
 export function slice(slot: number, tokens: readonly number[], position: number): Segment {
