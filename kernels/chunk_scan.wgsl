@@ -95,16 +95,22 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let kv_head = id.y;
   let segment = segments[counts.decodes + id.z];
   var current = load_state(segment.slot, kv_head * K + i, block);
-  for (var start = 0u; start < segment.length; start += 64) {
-    let length = min(64, segment.length - start);
-    let row = ((segment.first_chunk + start / 64) * KV_HEADS + kv_head) * K + i;
+  var chunk = segment.first_chunk;
+  var start = 0u;
+  while (start < segment.length) {
+    let length = min(64 - (segment.position + start) % 64, segment.length - start);
+    let row = (chunk * KV_HEADS + kv_head) * K + i;
     let gain = load_gain(row, block);
     store_gain(row, block, current);
+    var kept = vec4(1.0);
     for (var t = 0u; t < length; t += 16) {
       let last = segment.first + start + min(t + 15, length - 1);
-      current *= prefix4(last * KV_HEADS + kv_head, i, block);
+      kept *= prefix4(last * KV_HEADS + kv_head, i, block);
     }
-    current += gain;
+    // Written as fma: the first round of a segment must round as the later ones do.
+    current = fma(current, kept, gain);
+    start += length;
+    chunk += 1;
   }
   store_state(segment.slot, kv_head * K + i, block, current);
 }

@@ -2,7 +2,8 @@
 // channel of a token; nothing is shared between invocations, so both variants use this text.
 //
 // Only the first HISTORY outputs of a segment look into the state. The invocation of the segment's
-// first token makes all of them and then replaces the state, so no other one touches it.
+// first token makes all of them and then replaces the state, so no other one touches it. Both ways
+// to an output are the same chain of fma, so that a prompt may be cut anywhere.
 #include "step.wgsl"
 #include "math.wgsl"
 #param WORKGROUP: u32
@@ -49,7 +50,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>,
   if (place >= max(HISTORY, 1u)) {
     var sum = 0.0;
     for (var j = 0u; j < SIZE; j++) {
-      sum += weight[channel * SIZE + j] * p[(token - HISTORY + j) * STRIDE + channel];
+      sum = fma(weight[channel * SIZE + j], p[(token - HISTORY + j) * STRIDE + channel], sum);
     }
     y[token * CHANNELS + channel] = activate(sum, channel);
     return;
@@ -70,9 +71,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>,
     for (var j = 0u; j < SIZE; j++) {
       let at = t + j;
       if (at < HISTORY) {
-        sum += weight[channel * SIZE + j] * past[at];
+        sum = fma(weight[channel * SIZE + j], past[at], sum);
       } else {
-        sum += weight[channel * SIZE + j] * p[input_at + (at - HISTORY) * STRIDE];
+        sum = fma(weight[channel * SIZE + j], p[input_at + (at - HISTORY) * STRIDE], sum);
       }
     }
     y[(token + t) * CHANNELS + channel] = activate(sum, channel);

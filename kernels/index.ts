@@ -12,6 +12,7 @@ import chunkScores from './chunk_scores.wgsl' with { type: 'text' }
 import conv from './conv.wgsl' with { type: 'text' }
 import decay from './decay.wgsl' with { type: 'text' }
 import embed from './embed.wgsl' with { type: 'text' }
+import fixedPoint from './fixed_point.wgsl' with { type: 'text' }
 import kvAppend from './kv_append.wgsl' with { type: 'text' }
 import math from './math.wgsl' with { type: 'text' }
 import matmul from './matmul.wgsl' with { type: 'text' }
@@ -23,6 +24,9 @@ import product from './product.wgsl' with { type: 'text' }
 import recurrent from './recurrent.wgsl' with { type: 'text' }
 import reduce from './reduce.wgsl' with { type: 'text' }
 import rope from './rope.wgsl' with { type: 'text' }
+import sample from './sample.wgsl' with { type: 'text' }
+import sampleCut from './sample_cut.wgsl' with { type: 'text' }
+import sampleReport from './sample_report.wgsl' with { type: 'text' }
 import slotSoftmax from './slot_softmax.wgsl' with { type: 'text' }
 import step from './step.wgsl' with { type: 'text' }
 import weights from './weights.wgsl' with { type: 'text' }
@@ -32,10 +36,13 @@ const includes = {
   'blocks.wgsl': blocks,
   'chunk_decays.wgsl': chunkDecays,
   'decay.wgsl': decay,
+  'fixed_point.wgsl': fixedPoint,
   'math.wgsl': math,
   'reduce.wgsl': reduce,
   'weights.wgsl': weights,
   'product.wgsl': product,
+  'sample_cut.wgsl': sampleCut,
+  'sample_report.wgsl': sampleReport,
 }
 
 const kernel = (name: string, text: string): WgslSource => ({
@@ -62,4 +69,5 @@ export const kernels = {
   rope: kernel('rope', rope),
   attention: kernel('attention', attention),
   kvAppend: kernel('kv_append', kvAppend),
+  sample: kernel('sample', sample),
 } as const

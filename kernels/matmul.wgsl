@@ -16,8 +16,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let w1 = min(n + 1, N - 1) * (WEIGHT_STRIDE / 4);
   let w2 = min(n + 2, N - 1) * (WEIGHT_STRIDE / 4);
   let w3 = min(n + 3, N - 1) * (WEIGHT_STRIDE / 4);
-  let row = id.y * TILE_ROWS;
-  let last = row_count() - 1;
+  let row = first_row() + id.y * TILE_ROWS;
+  let last = end_row() - 1;
   var sum0 = vec4<f32>();
 #if TILE_ROWS > 1
   let row1 = min(row + 1, last);
@@ -41,37 +41,37 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 #endif
   for (var k = 0u; k < K / 4; k++) {
     let w = mat4x4(weights4(w0 + k), weights4(w1 + k), weights4(w2 + k), weights4(w3 + k));
-    sum0 += input4(row, k) * w;
+    sum0 = accumulate(sum0, input4(row, k), w);
 #if TILE_ROWS > 1
-    sum1 += input4(row1, k) * w;
+    sum1 = accumulate(sum1, input4(row1, k), w);
 #endif
 #if TILE_ROWS > 2
-    sum2 += input4(row2, k) * w;
-    sum3 += input4(row3, k) * w;
+    sum2 = accumulate(sum2, input4(row2, k), w);
+    sum3 = accumulate(sum3, input4(row3, k), w);
 #endif
 #if TILE_ROWS > 4
-    sum4 += input4(row4, k) * w;
-    sum5 += input4(row5, k) * w;
-    sum6 += input4(row6, k) * w;
-    sum7 += input4(row7, k) * w;
+    sum4 = accumulate(sum4, input4(row4, k), w);
+    sum5 = accumulate(sum5, input4(row5, k), w);
+    sum6 = accumulate(sum6, input4(row6, k), w);
+    sum7 = accumulate(sum7, input4(row7, k), w);
 #endif
   }
 #if TAIL > 0
   let k = K / 4;
   let w = mat4x4(weights4(w0 + k), weights4(w1 + k), weights4(w2 + k), weights4(w3 + k));
-  sum0 += input_tail(row) * w;
+  sum0 = accumulate(sum0, input_tail(row), w);
 #if TILE_ROWS > 1
-  sum1 += input_tail(row1) * w;
+  sum1 = accumulate(sum1, input_tail(row1), w);
 #endif
 #if TILE_ROWS > 2
-  sum2 += input_tail(row2) * w;
-  sum3 += input_tail(row3) * w;
+  sum2 = accumulate(sum2, input_tail(row2), w);
+  sum3 = accumulate(sum3, input_tail(row3), w);
 #endif
 #if TILE_ROWS > 4
-  sum4 += input_tail(row4) * w;
-  sum5 += input_tail(row5) * w;
-  sum6 += input_tail(row6) * w;
-  sum7 += input_tail(row7) * w;
+  sum4 = accumulate(sum4, input_tail(row4), w);
+  sum5 = accumulate(sum5, input_tail(row5), w);
+  sum6 = accumulate(sum6, input_tail(row6), w);
+  sum7 = accumulate(sum7, input_tail(row7), w);
 #endif
 #endif
   // A loop, since SwiftShader takes twice as long to compile the same thing written out.

@@ -1,5 +1,6 @@
 // y = x · weightsᵀ for many rows: tiles of both operands go through workgroup memory, k-major, four
-// rows in a vec4; an invocation makes 4 x 4 results.
+// rows in a vec4; an invocation makes 4 x 4 results. Each is summed along k, one fma after another,
+// whatever the tiles are.
 #include "weights.wgsl"
 #include "product.wgsl"
 #param WORKGROUP: u32      // TILE_ROWS / 4 · TILE_OUTPUTS / 4
@@ -15,7 +16,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
         @builtin(local_invocation_index) local: u32) {
   let column = local % (TILE_OUTPUTS / 4);
   let line = local / (TILE_OUTPUTS / 4);
-  let first_row = group.y * TILE_ROWS;
+  let tile_row = first_row() + group.y * TILE_ROWS;
   let first_n = group.x * TILE_OUTPUTS;
   var sum0 = vec4<f32>();
   var sum1 = vec4<f32>();
@@ -26,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
     for (var block = local; block < TILE_K / 4 * (TILE_ROWS / 4); block += WORKGROUP) {
       let k4 = block % (TILE_K / 4);
       let rows4 = block / (TILE_K / 4);
-      let row = first_row + 4 * rows4;
+      let row = tile_row + 4 * rows4;
       let at = first_k / 4 + k4;
       let turned = transpose(mat4x4(
         row_input(row, at), row_input(row + 1, at), row_input(row + 2, at), row_input(row + 3, at)));
@@ -60,7 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
     }
     workgroupBarrier();
   }
-  let row = first_row + 4 * line;
+  let row = tile_row + 4 * line;
   let n = first_n + 4 * column;
   var sums = array(sum0, sum1, sum2, sum3);
   for (var i = 0u; i < 4; i++) {
@@ -69,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
 }
 
 fn row_input(row: u32, k4: u32) -> vec4<f32> {
-  if (row >= row_count()) {
+  if (row >= end_row()) {
     return vec4<f32>();
   }
   if (K % TILE_K == 0) {

@@ -1,5 +1,6 @@
 // y = x · weightsᵀ for few rows: each subgroup reads four weight rows once for TILE_ROWS rows of x,
-// its lanes side by side along k, eight numbers a step.
+// its lanes side by side along k, eight numbers a step. A result is summed in the same order whatever
+// TILE_ROWS is, if subgroups have the same size.
 enable subgroups;
 #include "weights.wgsl"
 #include "product.wgsl"
@@ -15,8 +16,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
         @builtin(subgroup_invocation_id) lane: u32,
         @builtin(subgroup_size) subgroup_size: u32) {
   // Rows and outputs past the end repeat the last one and are not stored.
-  let last = row_count() - 1;
-  let row = group.y * TILE_ROWS;
+  let last = end_row() - 1;
+  let row = first_row() + group.y * TILE_ROWS;
 #if TILE_ROWS > 1
   let row1 = min(row + 1, last);
 #endif
@@ -61,19 +62,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
       let d = weights8(w3 + k);
       let low = mat4x4(a.low, b.low, c.low, d.low);
       let high = mat4x4(a.high, b.high, c.high, d.high);
-      sum0 += input(row, 2 * k) * low + input(row, 2 * k + 1) * high;
+      sum0 = add_input(sum0, row, k, low, high);
 #if TILE_ROWS > 1
-      sum1 += input(row1, 2 * k) * low + input(row1, 2 * k + 1) * high;
+      sum1 = add_input(sum1, row1, k, low, high);
 #endif
 #if TILE_ROWS > 2
-      sum2 += input(row2, 2 * k) * low + input(row2, 2 * k + 1) * high;
-      sum3 += input(row3, 2 * k) * low + input(row3, 2 * k + 1) * high;
+      sum2 = add_input(sum2, row2, k, low, high);
+      sum3 = add_input(sum3, row3, k, low, high);
 #endif
 #if TILE_ROWS > 4
-      sum4 += input(row4, 2 * k) * low + input(row4, 2 * k + 1) * high;
-      sum5 += input(row5, 2 * k) * low + input(row5, 2 * k + 1) * high;
-      sum6 += input(row6, 2 * k) * low + input(row6, 2 * k + 1) * high;
-      sum7 += input(row7, 2 * k) * low + input(row7, 2 * k + 1) * high;
+      sum4 = add_input(sum4, row4, k, low, high);
+      sum5 = add_input(sum5, row5, k, low, high);
+      sum6 = add_input(sum6, row6, k, low, high);
+      sum7 = add_input(sum7, row7, k, low, high);
 #endif
     }
 #if TILE_ROWS == 1
@@ -99,4 +100,9 @@ fn input(row: u32, k4: u32) -> vec4<f32> {
     return input4(row, k4);
   }
   return input4_or_zero(row, k4);
+}
+
+// sum plus inputs 8 · k8 … 8 · k8 + 7 of a row times the four weight rows.
+fn add_input(sum: vec4<f32>, row: u32, k8: u32, low: mat4x4<f32>, high: mat4x4<f32>) -> vec4<f32> {
+  return accumulate(accumulate(sum, input(row, 2 * k8), low), input(row, 2 * k8 + 1), high);
 }

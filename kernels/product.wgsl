@@ -4,7 +4,7 @@
 #param N: u32                          // rows of the weight matrix
 #param K: u32                          // its columns
 #param TAIL: u32                       // K % 4
-#param ROWS: tokens | logit_rows
+#param ROWS: tokens | decode_tokens | prompt_tokens | logit_rows
 #param INPUT: vec4 | scalar            // vec4: K, INPUT_STRIDE and INPUT_OFFSET are multiples of 4
 #param INPUT_STRIDE: u32
 #param INPUT_OFFSET: u32
@@ -22,9 +22,20 @@
 @group(0) @binding(4) var<storage, read> bias: array<f32>;       // [N]
 #endif
 
-fn row_count() -> u32 {
+// The dispatch makes rows first_row() … end_row() - 1.
+fn first_row() -> u32 {
+#if ROWS == prompt_tokens
+  return counts.decodes;
+#else
+  return 0;
+#endif
+}
+
+fn end_row() -> u32 {
 #if ROWS == logit_rows
   return counts.logit_rows;
+#elif ROWS == decode_tokens
+  return counts.decodes;
 #else
   return counts.tokens;
 #endif
@@ -67,6 +78,17 @@ fn input4_or_zero(row: u32, k4: u32) -> vec4<f32> {
   return vec4<f32>();
 }
 
+// sums + x · w, one fma after another. Where a text leaves it to the compiler which products to
+// round, its variants for different numbers of rows could get different bits.
+fn accumulate(sums: vec4<f32>, x: vec4<f32>, w: mat4x4<f32>) -> vec4<f32> {
+  return vec4(add_dot(sums.x, x, w[0]), add_dot(sums.y, x, w[1]),
+              add_dot(sums.z, x, w[2]), add_dot(sums.w, x, w[3]));
+}
+
+fn add_dot(sum: f32, a: vec4<f32>, b: vec4<f32>) -> f32 {
+  return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+}
+
 fn output(row: u32, n: u32, sum: f32) {
   if (N % 4 != 0 && n >= N) {
     return;
@@ -85,7 +107,7 @@ fn output(row: u32, n: u32, sum: f32) {
 
 // Takes the results n … n + 3 of a row, n a multiple of 4; those past N are left out.
 fn output4(row: u32, n: u32, sums: vec4<f32>) {
-  if (row >= row_count() || n >= N) {
+  if (row >= end_row() || n >= N) {
     return;
   }
 #if EPILOGUE == swiglu

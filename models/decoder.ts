@@ -27,6 +27,8 @@ export interface Decoder {
   logits: GPUBuffer
   /** [slots, layout.slotFloats] f32. */
   states: GPUBuffer
+  /** [slots] u32: the token that was sampled last for each slot. */
+  sampled: GPUBuffer
   layout: StateLayout
   slots: number
   layers: number
@@ -58,6 +60,7 @@ export async function loadDecoder(
   const weights = new WeightUploader(buffers, tuning.weights, options.onProgress)
   const step = await StepBuffer.create(buffers, limits)
   const states = await buffers.create('states', slots * layout.slotFloats * 4)
+  const sampled = await buffers.create('sampled', slots * 4)
   const x: BufferRange = { buffer: await buffers.create('x', limits.tokens * hiddenSize * 4) }
   const context = new LayerContext(
     tuning,
@@ -72,7 +75,9 @@ export async function loadDecoder(
   )
 
   const table = await weights.stacked('embeddings', [tensors.embeddings])
-  const plans: Plan[] = [embed(tuning, { step: step.tables, table, x })]
+  const plans: Plan[] = [
+    embed(tuning, { step: step.tables, table, sampled: { buffer: sampled }, x }),
+  ]
   for (const [index, layer] of tensors.layers.entries()) {
     plans.push(...(await planLayer(context, tensors, layer, index)))
   }
@@ -105,7 +110,7 @@ export async function loadDecoder(
   const program = await Program.compile(pipelines, plans)
   const { gpuBytes: weightBytes } = weights
   const layers = tensors.layers.length
-  return { program, step, logits, states, layout, slots, layers, vocabSize, weightBytes }
+  return { program, step, logits, states, sampled, layout, slots, layers, vocabSize, weightBytes }
 }
 
 /** The largest steps must fit the 65,535 workgroups that every adapter allows in a dimension. */
@@ -117,8 +122,8 @@ function checkGrids(plans: readonly Plan[], limits: StepLimits): void {
     const tokens = Math.min(rows, limits.tokens)
     const segments = Math.min(rows, limits.segments)
     const logitRows = Math.min(rows, limits.logitRows)
-    steps.push({ tokens, decodes: 0, segments, chunks, logitRows })
-    steps.push({ tokens, decodes: segments, segments, chunks: 0, logitRows })
+    steps.push({ tokens, decodes: 0, segments, chunks, logitRows, samples: logitRows })
+    steps.push({ tokens, decodes: segments, segments, chunks: 0, logitRows, samples: logitRows })
   }
   for (const { kernel, grid } of plans) {
     const most = Math.max(...steps.flatMap((counts) => grid(counts) ?? []))

@@ -69,6 +69,12 @@ function mixerState(mixer: MixerConfig, maxLength: number): [StateName, number[]
   return parts
 }
 
+/** Bytes of a slot that hold keys and values of softmax layers. */
+export function cacheBytes({ parts }: StateLayout): number {
+  const caches = parts.filter(({ name }) => name === 'cache')
+  return caches.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0)
+}
+
 /** Channels of the stacked q, k and v projections. */
 export function convChannels(mixer: {
   heads: number

@@ -9,6 +9,7 @@ const TYPE_BY_STATUS: Record<number, string> = {
   429: 'rate_limit_error',
   500: 'server_error',
   503: 'unavailable_error',
+  504: 'timeout_error',
 }
 
 /** Body of an OpenAI error: all four keys are always there. */

@@ -89,12 +89,20 @@ async function load(folder: string, options: ServeOptions, log: Logger): Promise
     return await loadModel({
       ...options,
       folder,
+      queueTimeoutMs: milliseconds(options.queueTimeout),
+      requestTimeoutMs: milliseconds(options.requestTimeout),
       onProgress: (done, total) => progress.show(done, total),
       onError: (message, error) => log.error(message, { error }),
+      onEvent: (message, fields) => log.debug(message, fields),
     })
   } finally {
     progress.end()
   }
+}
+
+/** 0 seconds stand for no bound. */
+function milliseconds(seconds: number): number | undefined {
+  return seconds === 0 ? undefined : seconds * 1000
 }
 
 /** A lost device cannot be repaired from inside: say so and leave the restart to the supervisor. */
@@ -108,9 +116,9 @@ function watchDevice(model: LoadedModel, log: Logger, end: (code: number) => voi
 
 /** What generation_config.json recommends for requests that leave sampling open. */
 function recommendedSampling({ generationConfig }: LoadedModel) {
-  const { doSample, temperature, topP, topK, minP } = generationConfig
-  if (doSample === false) return { temperature: 0 }
-  return { temperature, topP, topK, minP }
+  const { doSample, temperature, topP, topK, minP, repetitionPenalty } = generationConfig
+  if (doSample === false) return { temperature: 0, repetitionPenalty }
+  return { temperature, topP, topK, minP, repetitionPenalty }
 }
 
 function describeModel(
@@ -126,13 +134,14 @@ function describeModel(
     [
       'adapter',
       `${adapter.name}${adapter.software ? ', on the CPU' : ''}; ` +
-        `${tuning.variant} kernels, ${tuning.weights === 'f16' ? 'float16' : 'float32'} weights`,
+        `${tuning.invariant ? 'batch-invariant ' : ''}${tuning.variant} kernels, ${tuning.weights === 'f16' ? 'float16' : 'float32'} weights`,
     ],
     [
       'memory',
-      `weights ${bytes(plan.weightBytes)}, activations ${bytes(plan.activationBytes)}, ` +
-        `${plan.slots} slots of ${bytes(plan.slotBytes)}`,
+      `weights ${bytes(plan.weightBytes)}, working memory ${bytes(plan.workBytes)}, ` +
+        `${plan.slots} slots of ${bytes(plan.slotBytes)}${describeCaches(model)}`,
     ],
+    ['prefixes', describeSnapshots(plan)],
     ['length', maxLength === undefined ? 'unbounded: a state has one size' : `${maxLength} tokens`],
     [
       'start',
@@ -140,6 +149,22 @@ function describeModel(
     ],
   ]
   return rows.map(([name, text]) => `${name.padEnd(8)} ${text}`).join('\n')
+}
+
+/** What softmax layers cost, for hybrids. */
+function describeCaches({ plan, maxLength }: LoadedModel): string {
+  if (plan.cacheBytes === 0) return ''
+  return `, of them ${bytes(plan.cacheBytes)} for keys and values of up to ${maxLength} tokens (--max-model-len)`
+}
+
+function describeSnapshots({
+  snapshots,
+  hostSnapshots,
+  snapshotBytes,
+}: LoadedModel['plan']): string {
+  if (snapshots === 0) return 'none are kept (--prefix-cache-bytes)'
+  const host = hostSnapshots === 0 ? '' : ` and ${hostSnapshots} in host memory`
+  return `${snapshots} states of ${bytes(snapshotBytes)} are kept for reuse${host}`
 }
 
 function invitation(listening: string, id: string): string {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import { z } from 'zod'
-import { parseCommandLine, parseOptions, SERVE_OPTIONS, type ServeOptions } from '../src/config.ts'
+import { parseCommandLine, SERVE_OPTIONS, type ServeOptions } from '../src/config.ts'
 import { ConfigError } from '../src/errors.ts'
+import type { Option } from '../src/options.ts'
 
 type Env = Record<string, string>
 
@@ -26,6 +26,11 @@ describe('serve', () => {
       maxNumBatchedTokens: 512,
       maxModelLen: undefined,
       maxQueue: 1024,
+      batchInvariant: undefined,
+      prefixCacheBytes: undefined,
+      prefixCacheHostBytes: undefined,
+      queueTimeout: 0,
+      requestTimeout: 0,
       shutdownTimeout: 30,
       logLevel: 'info',
       logFormat: 'auto',
@@ -63,6 +68,20 @@ describe('serve', () => {
     [['--state-memory', '123'], {}, { stateMemory: 123 }],
     [['--state-memory', 'auto'], {}, { stateMemory: undefined }],
     [['--shutdown-timeout', '0'], {}, { shutdownTimeout: 0 }],
+    [['--shutdown-timeout', '1.5'], {}, { shutdownTimeout: 1.5 }],
+    [['--batch-invariant'], { GLAZE_BATCH_INVARIANT: 'false' }, { batchInvariant: true }],
+    [['--no-batch-invariant'], {}, { batchInvariant: false }],
+    [['--batch-invariant=auto'], { GLAZE_BATCH_INVARIANT: 'true' }, { batchInvariant: undefined }],
+    [[], { GLAZE_BATCH_INVARIANT: 'true' }, { batchInvariant: true }],
+    [['--prefix-cache-bytes', '0'], {}, { prefixCacheBytes: 0 }],
+    [['--prefix-cache-bytes', '0b'], {}, { prefixCacheBytes: 0 }],
+    [['--prefix-cache-bytes', '1GiB'], {}, { prefixCacheBytes: 2 ** 30 }],
+    [['--prefix-cache-bytes', 'auto'], {}, { prefixCacheBytes: undefined }],
+    [[], { GLAZE_PREFIX_CACHE_HOST_BYTES: '0.5Gi' }, { prefixCacheHostBytes: 2 ** 29 }],
+    [['--prefix-cache-host-bytes', '0'], {}, { prefixCacheHostBytes: 0 }],
+    [['--queue-timeout', '0.25'], {}, { queueTimeout: 0.25 }],
+    [['--queue-timeout', '0'], { GLAZE_QUEUE_TIMEOUT: '5' }, { queueTimeout: 0 }],
+    [['--request-timeout', '86400'], {}, { requestTimeout: 86_400 }],
     [['--adapter', 'NVIDIA H100'], {}, { adapter: 'NVIDIA H100' }],
   ])('%j with %j', (argv, env, expected) => {
     expect(serve(argv, env)).toMatchObject(expected)
@@ -91,6 +110,21 @@ describe('serve', () => {
     [['--served-model-name', 'a,,b'], {}, '--served-model-name is "a,,b": expected one or more'],
     [['--state-memory', '4XB'], {}, 'expected auto or an amount such as 4GiB'],
     [['--state-memory', '0'], {}, '--state-memory is "0"'],
+    [
+      ['--prefix-cache-bytes', '-1'],
+      {},
+      '--prefix-cache-bytes is "-1": expected auto or an amount',
+    ],
+    [['--prefix-cache-bytes', '0.5'], {}, '--prefix-cache-bytes is "0.5"'],
+    [['--prefix-cache-host-bytes', 'off'], {}, '512MiB, 1000000 or 0'],
+    [['--batch-invariant=1'], {}, '--batch-invariant is "1": expected true, false or auto'],
+    [[], { GLAZE_BATCH_INVARIANT: 'on' }, 'GLAZE_BATCH_INVARIANT is "on": expected true, false'],
+    [['--queue-timeout', '-1'], {}, '--queue-timeout is "-1": expected seconds from 0 to 86400'],
+    [['--queue-timeout', '1e3'], {}, '--queue-timeout is "1e3"'],
+    [['--queue-timeout', '5s'], {}, '--queue-timeout is "5s"'],
+    [['--request-timeout', '86401'], {}, '--request-timeout is "86401"'],
+    [['--request-timeout', '.5'], {}, '--request-timeout is ".5"'],
+    [['--shutdown-timeout', '90000'], {}, '--shutdown-timeout is "90000": expected seconds from 0'],
     [['--log-level', 'loud'], {}, 'expected one of debug, info, warn, error'],
     [['--log-format', 'xml'], {}, 'expected one of auto, json, text'],
   ])('%j with %j is refused', (argv, env, message) => {
@@ -104,12 +138,14 @@ describe('other commands', () => {
   test.each(['--help', '-h', 'help'])('%s', (arg) => {
     const parsed = parseCommandLine([arg], {})
     if (parsed.command !== 'help') throw new Error(`parsed as ${parsed.command}`)
-    for (const [key, option] of Object.entries(SERVE_OPTIONS)) {
+    for (const [key, option] of Object.entries<Option>(SERVE_OPTIONS)) {
       const words = key
         .replaceAll(/[A-Z]/g, (letter) => ` ${letter}`)
         .toLowerCase()
         .split(' ')
-      expect(parsed.text).toContain(`--${words.join('-')} ${option.value}`)
+      const flag = words.join('-')
+      const usage = option.value === undefined ? `, --no-${flag}` : ` ${option.value}`
+      expect(parsed.text).toContain(`--${flag}${usage}`)
       expect(parsed.text).toContain(option.help)
       expect(parsed.text).toContain(`[GLAZE_${words.join('_').toUpperCase()}`)
     }
@@ -122,41 +158,5 @@ describe('other commands', () => {
 
   test.each(['--version', '-V', 'version'])('%s', (arg) => {
     expect(parseCommandLine([arg], {})).toEqual({ command: 'version' })
-  })
-})
-
-describe("a table of one's own", () => {
-  const table = {
-    warmUp: {
-      help: 'Warm up.',
-      expects: 'true or false',
-      type: z.enum(['true', 'false']).transform((value) => value === 'true'),
-      fallback: 'true',
-    },
-    size: {
-      help: 'Size.',
-      value: 'N',
-      expects: 'a number',
-      type: z.coerce.number(),
-      fallback: '1',
-    },
-  }
-
-  test.each<[string[], Env, boolean]>([
-    [[], {}, true],
-    [['--warm-up'], { GLAZE_WARM_UP: 'false' }, true],
-    [['--no-warm-up'], {}, false],
-    [['--warm-up=false'], {}, false],
-    [[], { GLAZE_WARM_UP: 'false' }, false],
-  ])('boolean: %j with %j', (argv, env, expected) => {
-    expect(parseOptions(table, argv, env)).toEqual({ warmUp: expected, size: 1 })
-  })
-
-  test.each<[string[], string]>([
-    [['--warm-up=2'], '--warm-up is "2": expected true or false'],
-    [['--no-size'], 'unknown flag --no-size'],
-    [['folder'], 'unexpected argument "folder"'],
-  ])('%j is refused', (argv, message) => {
-    expect(() => parseOptions(table, argv, {})).toThrow(message)
   })
 })

@@ -1,69 +1,122 @@
-// The engine: takes requests, runs step after step while there is work, and hands out what the
-// steps produce. All sequences share the steps; each has its own slot, sampler state and stream.
+// The engine: takes requests, keeps steps going while there is work, and hands out what they
+// produce. All sequences share the steps; each has its own slot, sampling and stream.
+//
+// Drawn tokens stay on the GPU and feed the next step there, so a step is submitted before the one
+// before it has come back. What the host learns late costs at most a thrown-away row: a sequence that
+// turns out to have ended is in one more step, and its slot is free for whoever comes after that in
+// the GPU's queue.
 import { ApiError, invariant } from '../errors.ts'
-import { logitRowsOf, type Segment } from '../gpu/step.ts'
-import type { TokenBytes } from '../text/detokenizer.ts'
+import { MAX_TOP } from '../gpu/step.ts'
 import { OutputText } from '../text/output-text.ts'
+import type { PrefixAdmission } from './admission.ts'
+import { type Deadlines, lateness } from './deadlines.ts'
+import { Forks, hasEnded, hasNotBegun } from './forks.ts'
 import { GenerationStream } from './generation.ts'
-import { randomSeed, uniform } from './random.ts'
-import type {
-  Engine,
-  EngineStats,
-  FinishReason,
-  Generation,
-  GenerationRequest,
-  OutputToken,
-} from './request.ts'
+import { randomSeed } from './random.ts'
+import type { Engine, EngineStats, Generation, GenerationRequest } from './request.ts'
+import { type Reporter, takeResults } from './results.ts'
 import type { Runner } from './runner.ts'
-import { sample, tokenLogprobs } from './sampler.ts'
-import { Scheduler, type SchedulerLimits, type Share } from './scheduler.ts'
+import { Scheduler, type SchedulerLimits } from './scheduler.ts'
 import { Sequence } from './sequence.ts'
 import { StatePool } from './state-pool.ts'
+import { buildStep, type Part } from './step-builder.ts'
 
-export interface EngineOptions extends SchedulerLimits {
+export interface EngineOptions
+  extends SchedulerLimits,
+    Deadlines,
+    Pick<Reporter, 'eosTokenIds' | 'onError'> {
   /** Token bytes of the model's vocabulary. */
-  tokenizer: TokenBytes
-  /** Any of these ends a generation. */
-  eosTokenIds: readonly number[]
+  tokenizer: ConstructorParameters<typeof OutputText>[0]
   /** Most tokens of prompt and completion together; undefined: no bound. */
   maxLength: number | undefined
-  /** Told about faults that are ours. */
-  onError?: (message: string, error: unknown) => void
+  /** Steps on the GPU at once; 2 if left out. With 1 the GPU waits for the host after each. */
+  stepsInFlight?: number
+  /** Told about what may be worth a line in the log. */
+  onEvent?: (message: string, fields: Record<string, unknown>) => void
 }
+
+/** Least time between two checks of the prefix cache. */
+const CACHE_CHECK_MS = 10_000
+
+/** A step on the GPU. */
+interface Flight {
+  parts: Part[]
+  results: Promise<Uint32Array>
+}
+
+/** A generation that goes on from where another one is. */
+export type ForkRequest = Omit<
+  GenerationRequest,
+  'prompt' | 'promptLogprobs' | 'sampleOf' | 'cacheSalt' | 'cacheBreakpoints'
+>
 
 export class GlazeEngine implements Engine {
   readonly #scheduler: Scheduler
   readonly #pool: StatePool
-  readonly #eos: ReadonlySet<number>
+  readonly #reporter: Reporter
+  readonly #forks: Forks
+  #forkCount = 0
   #pumping: Promise<void> | undefined
   #fault: string | undefined
+  /** Resolves when the engine has failed: nothing that waits for its device may ever end then. */
+  readonly #failed = Promise.withResolvers<void>()
+  #lastCacheCheck = 0
 
   constructor(
     readonly runner: Pick<Runner, 'run' | 'decoder'>,
+    readonly admission: PrefixAdmission,
     readonly options: EngineOptions,
   ) {
     this.#pool = new StatePool(runner.decoder.slots)
     this.#scheduler = new Scheduler(this.#pool, options)
-    this.#eos = new Set(options.eosTokenIds)
+    this.#forks = new Forks(this.#scheduler, admission, (from, to) => this.#noteFork(from, to))
+    this.#reporter = {
+      eosTokenIds: options.eosTokenIds,
+      end: (sequence) => this.#scheduler.remove(sequence),
+      onError: options.onError,
+    }
   }
 
   submit(request: GenerationRequest): Generation {
     const maxTokens = this.#admit(request)
-    const stream = new GenerationStream(request.id, request.prompt.length, () =>
-      this.#scheduler.remove(sequence),
-    )
-    const text = new OutputText(this.options.tokenizer, request.prompt, request.stop)
-    const { seed } = request.sampling
-    const sequence = new Sequence(
-      request,
-      seed === undefined ? randomSeed() : BigInt(seed),
-      maxTokens,
-      text,
-      stream,
-    )
+    const parent = this.#sequenceOf(request.sampleOf)
+    // The prompt's scores are the parent's to report.
+    const own = parent ? { ...request, promptLogprobs: undefined } : request
+    const sequence = this.#create(own, maxTokens, request.prompt)
+    // What only reads its prompt has no logits to share.
+    sequence.parent = parent && parent.maxTokens > 0 ? parent : undefined
+    this.admission.enter(sequence, this.#scheduler.sequences)
     this.#scheduler.add(sequence)
     this.#pumping ??= this.#pump()
-    return stream
+    return sequence.stream
+  }
+
+  /**
+   * Goes on from where a running generation is, with other parameters: its text so far is part of
+   * the context and is not reported again. The state is copied as soon as no step of the original is
+   * on the GPU. A generation that still reads its prompt is sampled a second time instead.
+   * @throws ApiError 409 if the generation has ended; the stream fails with 429 if no slot is free
+   */
+  fork(generation: Generation, request: ForkRequest): Generation {
+    if (this.#fault !== undefined) throw stopped(this.#fault)
+    if (this.#forks.children.some(({ stream }) => stream === generation)) {
+      throw hasNotBegun(generation)
+    }
+    const parent = this.#sequenceOf(generation)
+    if (parent === undefined) throw hasEnded(generation)
+    const { prompt, cacheSalt, cacheBreakpoints } = parent.request
+    if (request.maxTokens < 1) throw new ApiError(400, 'a fork generates at least 1 token')
+    checkLogprobs(request.logprobs, 'logprobs')
+    if (parent.sampled === 0) {
+      const context = { prompt, cacheSalt, cacheBreakpoints, sampleOf: generation }
+      return this.submit({ ...request, ...context })
+    }
+    // Tokens that are on their way count, too.
+    const context = prompt.length + parent.sampled
+    const maxTokens = this.#bounded(context, request.maxTokens, 'the forked generation')
+    const child = this.#create({ ...request, prompt }, maxTokens, prompt)
+    this.#forks.add(parent, child)
+    return child.stream
   }
 
   stats(): EngineStats {
@@ -72,6 +125,8 @@ export class GlazeEngine implements Engine {
       freeSlots: this.#pool.free,
       waiting: this.#scheduler.waiting,
       running: this.#scheduler.running,
+      forks: this.#forkCount,
+      prefixCache: this.admission.cache.stats(),
       fault: this.#fault,
     }
   }
@@ -79,22 +134,52 @@ export class GlazeEngine implements Engine {
   /** Aborts everything, takes no more, and waits until the GPU is idle. */
   async close(): Promise<void> {
     this.#fault ??= 'it is shutting down'
-    for (const sequence of this.#scheduler.sequences) sequence.stream.abort()
+    for (const { stream } of this.#all()) stream.abort()
     await this.#pumping
+    await Promise.race([this.admission.cache.settled(), this.#failed.promise])
   }
 
   /** Ends every request with an error and takes no more; for a device that is gone. */
   fail(message: string): void {
     this.#fault ??= message
     const error = stopped(message)
-    for (const sequence of this.#scheduler.sequences) {
+    for (const sequence of this.#all()) {
       this.#scheduler.remove(sequence)
       sequence.stream.fail(error)
     }
+    this.#forks.clear()
+    this.#failed.resolve()
+  }
+
+  #all(): Sequence[] {
+    return [...this.#scheduler.sequences, ...this.#forks.children]
+  }
+
+  #sequenceOf(generation: Generation | undefined): Sequence | undefined {
+    if (generation === undefined) return undefined
+    return this.#scheduler.sequences.find(({ stream }) => stream === generation)
+  }
+
+  #create(given: GenerationRequest, maxTokens: number, context: readonly number[]): Sequence {
+    const cuts = new Set(given.cacheBreakpoints)
+    const request = { ...given, cacheBreakpoints: [...cuts].sort((a, b) => a - b) }
+    const { seed } = request.sampling
+    const sequence: Sequence = new Sequence({
+      request,
+      seed: seed === undefined ? randomSeed() : BigInt(seed),
+      maxTokens,
+      text: new OutputText(this.options.tokenizer, context, request.stop),
+      stream: new GenerationStream(request.id, request.prompt.length, () =>
+        this.#scheduler.remove(sequence),
+      ),
+      arrival: performance.now(),
+    })
+    return sequence
   }
 
   /** Checks a request and returns how many tokens it may generate. */
-  #admit({ prompt, maxTokens }: GenerationRequest): number {
+  #admit(request: GenerationRequest): number {
+    const { prompt, maxTokens, cacheBreakpoints = [] } = request
     if (this.#fault !== undefined) throw stopped(this.#fault)
     const { vocabSize } = this.runner.decoder
     if (prompt.length === 0) {
@@ -106,132 +191,127 @@ export class GlazeEngine implements Engine {
         param: 'prompt',
       })
     }
+    checkLogprobs(request.logprobs, 'logprobs')
+    checkLogprobs(request.promptLogprobs, 'prompt_logprobs')
+    const beyond = cacheBreakpoints.find((cut) => !(cut >= 1 && cut <= prompt.length))
+    if (beyond !== undefined) {
+      throw new ApiError(400, `cache breakpoint ${beyond}: positions are 1 to ${prompt.length}`, {
+        param: 'prompt_cache_breakpoint',
+      })
+    }
+    return this.#bounded(prompt.length, maxTokens, 'prompt')
+  }
+
+  /** As in vLLM: a completion is cut to what is left, only the context itself is refused. */
+  #bounded(context: number, maxTokens: number, name: string): number {
     const { maxLength } = this.options
     if (maxLength === undefined) return maxTokens
-    // As in vLLM: a completion is cut to what is left, only the prompt itself is refused.
-    const left = maxLength - prompt.length
+    const left = maxLength - context
     if (left < Math.min(maxTokens, 1)) {
       throw new ApiError(
         400,
-        `prompt has ${prompt.length} tokens; the model takes ${maxLength} with the completion`,
+        `${name} has ${context} tokens; the model takes ${maxLength} with the completion`,
         { param: 'prompt', code: 'context_length_exceeded' },
       )
     }
     return Math.min(maxTokens, left)
   }
 
-  /** Runs steps until there is nothing to do. */
+  /** Keeps steps going until there is nothing to do. */
   async #pump(): Promise<void> {
     // Requests that arrive in the same turn of the event loop share the first step.
     await Promise.resolve()
+    const flights: Flight[] = []
+    let fault = 'step failed'
     try {
-      for (let shares = this.#scheduler.next(); shares.length > 0; ) {
-        await this.#step(shares)
-        shares = this.#scheduler.next()
+      while (true) {
+        this.#endLateRequests()
+        this.#forks.copy()
+        while (flights.length < (this.options.stepsInFlight ?? 2)) {
+          const flight = this.#launch()
+          if (flight === undefined) break
+          flights.push(flight)
+        }
+        const flight = flights.shift()
+        if (flight === undefined) break
+        takeResults(flight.parts, await flight.results, this.#reporter)
       }
-      invariant(
-        this.#pool.free === this.#pool.size,
-        `idle with ${this.#pool.free} of ${this.#pool.size} slots free`,
-      )
+      fault = 'something leaked'
+      this.#checkIdle()
     } catch (error) {
-      this.options.onError?.('step failed', error)
+      this.options.onError?.(fault, error)
       this.fail(error instanceof Error ? error.message : String(error))
+      // Later steps fail for the same reason; nobody else waits for them.
+      await Promise.allSettled(flights.map(({ results }) => results))
     } finally {
       this.#pumping = undefined
     }
   }
 
-  async #step(shares: readonly Share[]): Promise<void> {
-    const segments = shares.map(toSegment)
-    const fresh = shares.filter((share) => share.fresh).map((share) => share.slot)
-    await this.runner.run(segments, fresh, (logits) => {
-      const { vocabSize } = this.runner.decoder
-      let row = 0
-      for (const [index, { sequence, count }] of shares.entries()) {
-        const rows = logitRowsOf(segments[index])
-        const first = row * vocabSize
-        row += rows
-        // Aborted while the step ran: its slot may be someone else's by now.
-        if (sequence.stream.ended) continue
-        try {
-          this.#advance(sequence, count, logits.subarray(first, first + rows * vocabSize))
-        } catch (error) {
-          this.options.onError?.(`request ${sequence.request.id} failed`, error)
-          this.#scheduler.remove(sequence)
-          sequence.stream.fail(new ApiError(500, `generation failed: ${error}`))
-        }
-      }
-    })
+  /** Submits the next step, if there is one to make now. */
+  #launch(): Flight | undefined {
+    const shares = this.#scheduler.next(this.admission)
+    if (shares.length === 0) return undefined
+    for (const { sequence, copyOf } of shares) {
+      sequence.inFlight++
+      if (copyOf) this.#startCopy(sequence, copyOf.sequence)
+    }
+    const { work, parts } = buildStep(shares, this.admission)
+    const results = this.runner.run(work)
+    // Awaited later; until then a failure must not count as unhandled.
+    results.catch(() => {})
+    this.admission.cache.submitted()
+    return { parts, results }
   }
 
-  /** Takes a sequence past the tokens of a step; `logits` [rows, vocabSize] may have no rows. */
-  #advance(sequence: Sequence, count: number, logits: Float32Array): void {
-    const { request, stream } = sequence
-    const { vocabSize } = this.runner.decoder
-    if (sequence.prefilling && sequence.scoresPrompt) scorePrompt(sequence, logits, vocabSize)
-    sequence.position += count
-    if (sequence.prefilling) return
+  /** A sample that begins with the end of another one's prompt. */
+  #startCopy(sequence: Sequence, parent: Sequence): void {
+    this.admission.loadTables(sequence)
+    sequence.cache.read = sequence.request.prompt.length
+    this.#noteFork(parent, sequence)
+  }
 
-    const promptLogprobs =
-      sequence.scoresPrompt && sequence.generated.length === 0 ? sequence.promptLogprobs : undefined
-    if (sequence.maxTokens === 0) {
+  #noteFork(parent: Sequence, child: Sequence): void {
+    this.#forkCount++
+    const { position } = child
+    this.options.onEvent?.('fork', { from: parent.request.id, to: child.request.id, position })
+  }
+
+  #endLateRequests(): void {
+    const { queueTimeoutMs, requestTimeoutMs } = this.options
+    if (queueTimeoutMs === undefined && requestTimeoutMs === undefined) return
+    const now = performance.now()
+    for (const sequence of this.#scheduler.sequences) {
+      const error = lateness(sequence, this.options, now)
+      if (error === undefined) continue
       this.#scheduler.remove(sequence)
-      stream.push({ text: '', tokens: [], promptLogprobs, finish: { reason: 'length' } })
-      return
+      sequence.stream.fail(error)
     }
-    const last = logits.subarray(logits.length - vocabSize)
-    const id = sample(last, request.sampling, uniform(sequence.seed, sequence.generated.length))
-    sequence.generated.push(id)
-    const token: OutputToken =
-      request.logprobs === undefined ? { id } : tokenLogprobs(last, id, request.logprobs)
-    const { text, finish } = this.#finishOf(sequence, id)
-    if (finish) this.#scheduler.remove(sequence)
-    stream.push({ text, tokens: [token], promptLogprobs, finish })
   }
 
-  /** The text that a sampled token releases, and why the generation ends with it, if it does. */
-  #finishOf(
-    sequence: Sequence,
-    id: number,
-  ): { text: string; finish?: { reason: FinishReason; stop?: string | number } } {
-    const { request, text: output } = sequence
-    if (this.#eos.has(id) && !request.ignoreEos) {
-      const { text, stopped } = output.finish()
-      return { text, finish: { reason: 'stop', stop: stopped ?? id } }
-    }
-    const { text, stopped } = output.push(id)
-    if (stopped !== undefined) return { text, finish: { reason: 'stop', stop: stopped } }
-    if (sequence.generated.length < sequence.maxTokens) return { text }
-    const rest = output.finish()
-    const finish =
-      rest.stopped === undefined
-        ? { reason: 'length' as const }
-        : { reason: 'stop' as const, stop: rest.stopped }
-    return { text: text + rest.text, finish }
+  /** With nothing to do, everything must be back where it belongs. */
+  #checkIdle(): void {
+    const { free, size } = this.#pool
+    const { waiting, running } = this.#scheduler
+    invariant(
+      waiting === 0 && running === 0,
+      `idle with ${waiting} sequences waiting and ${running} running`,
+    )
+    invariant(free === size, `idle with ${free} of ${size} slots free`)
+    // Thousands of snapshots take milliseconds; requests that come one by one must not pay each time.
+    const now = performance.now()
+    if (now - this.#lastCacheCheck < CACHE_CHECK_MS) return
+    this.#lastCacheCheck = now
+    this.admission.cache.check()
   }
+}
+
+function checkLogprobs(count: number | undefined, param: string): void {
+  if (count === undefined || (Number.isInteger(count) && count >= 0 && count <= MAX_TOP)) return
+  const message = `${param}: expected a whole number from 0 to ${MAX_TOP}, found ${count}`
+  throw new ApiError(400, message, { param })
 }
 
 function stopped(fault: string): ApiError {
   return new ApiError(503, `the engine stopped: ${fault}`, { code: 'engine_fault' })
-}
-
-function toSegment({ sequence, slot, count, decode }: Share): Segment {
-  const { request, position } = sequence
-  const tokens = decode
-    ? [sequence.generated.at(-1)!]
-    : request.prompt.slice(position, position + count)
-  const ends = decode || position + count === request.prompt.length
-  const scored = !decode && sequence.scoresPrompt
-  return { slot, tokens, position, decode, logits: scored ? 'all' : ends ? 'last' : 'none' }
-}
-
-/** Row r of a prompt slice holds the logits of the prompt token after it. */
-function scorePrompt(sequence: Sequence, logits: Float32Array, vocabSize: number): void {
-  const { request, position, promptLogprobs } = sequence
-  for (let row = 0; row < logits.length / vocabSize; row++) {
-    const id = request.prompt[position + row + 1]
-    if (id === undefined) return
-    const scores = logits.subarray(row * vocabSize, (row + 1) * vocabSize)
-    promptLogprobs.push(tokenLogprobs(scores, id, request.promptLogprobs!))
-  }
 }

@@ -1,7 +1,7 @@
 // From a checkpoint folder to a running engine: device, memory plan, weights, warm-up.
 import { parseModelConfig } from '../../models/config.ts'
 import { type Decoder, loadDecoder } from '../../models/decoder.ts'
-import { stateLayout } from '../../models/state.ts'
+import { cacheBytes, stateLayout } from '../../models/state.ts'
 import { mapTensors, usedBytes } from '../../models/tensors.ts'
 import { CheckpointError, DeviceError } from '../errors.ts'
 import { Buffers } from '../gpu/buffers.ts'
@@ -12,12 +12,22 @@ import { chooseTuning, type Tuning } from '../gpu/tuning.ts'
 import { openCheckpoint } from '../loader/checkpoint.ts'
 import type { GenerationConfig } from '../loader/generation-config.ts'
 import { Tokenizer } from '../text/tokenizer.ts'
-import { GlazeEngine } from './engine.ts'
-import { type MemoryOptions, planMemory } from './memory-plan.ts'
-import { Runner } from './runner.ts'
+import { PrefixAdmission } from './admission.ts'
+import { type EngineOptions, GlazeEngine } from './engine.ts'
+import { type MemoryOptions, planMemory, planPrefixCache } from './memory-plan.ts'
+import { PrefixCache } from './prefix-cache.ts'
+import { Runner, type RunnerOptions } from './runner.ts'
+import { SnapshotMemory } from './snapshot-memory.ts'
+import { StateCopies } from './state-copies.ts'
 import { warmUp } from './warm-up.ts'
 
-export interface LoadOptions extends MemoryOptions {
+export interface LoadOptions
+  extends MemoryOptions,
+    Pick<
+      EngineOptions,
+      'stepsInFlight' | 'queueTimeoutMs' | 'requestTimeoutMs' | 'onError' | 'onEvent'
+    >,
+    Pick<RunnerOptions, 'onTime'> {
   /** Checkpoint folder. */
   folder: string
   /** --adapter */
@@ -26,21 +36,28 @@ export interface LoadOptions extends MemoryOptions {
   kernels: string
   /** --dtype: auto, float16 or float32 */
   dtype: string
+  /** --batch-invariant; undefined: where it costs little. */
+  batchInvariant: boolean | undefined
   /** Bound on prompt and completion together; undefined: the model's, if it has one. */
   maxModelLen: number | undefined
   /** Keep Dawn's validation on; tests do. */
   checked?: boolean
   /** Called while weights are uploaded. */
   onProgress?: (doneBytes: number, totalBytes: number) => void
-  onError?: (message: string, error: unknown) => void
 }
 
 /** Bytes and counts that are fixed once a model is loaded. */
 export interface MemoryPlan {
   weightBytes: number
-  activationBytes: number
+  workBytes: number
   slotBytes: number
   slots: number
+  /** Of slotBytes: caches of softmax layers, which --max-model-len sets. */
+  cacheBytes: number
+  /** Prefix states that fit on the GPU and in host memory, and the bytes of each. */
+  snapshots: number
+  hostSnapshots: number
+  snapshotBytes: number
   limits: StepLimits
 }
 
@@ -85,7 +102,11 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
   const layout = stateLayout(config, wantedLength)
   const maxLength = layout.maxLength ?? options.maxModelLen
 
-  const gpu = await openGpu({ adapter: options.adapter, checked: options.checked })
+  const gpu = await openGpu({
+    adapter: options.adapter,
+    checked: options.checked,
+    timestamps: options.onTime !== undefined,
+  })
   const buffers = new Buffers(gpu.device, gpu.limits.maxBindingSize)
   const lost = gpu.lost.then((reason) => {
     throw new DeviceError(`the GPU device was lost while loading: ${reason}`)
@@ -93,34 +114,43 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
   // Handled by the race below, and no concern of anyone once the model runs.
   lost.catch(() => {})
   try {
-    const tuning = chooseTuning(gpu, { kernels: options.kernels, dtype: options.dtype })
+    const tuning = chooseTuning(gpu, options)
     const { slots, limits } = planMemory(gpu, config, layout, options)
     const totalBytes = usedBytes(tensors)
     const load = async () => {
+      const pipelines = new Pipelines(gpu.device)
       const decoder = await loadDecoder(tensors, {
         buffers,
-        pipelines: new Pipelines(gpu.device),
+        pipelines,
         tuning,
         limits,
         layout,
         slots,
         onProgress: (done) => options.onProgress?.(done, totalBytes),
       })
-      const runner = await Runner.create(decoder, buffers, gpu)
+      const { onTime } = options
+      const runner = await Runner.create({ decoder, buffers, gpu, pipelines, tuning, onTime })
+      const memory = await SnapshotMemory.create(buffers, gpu.release, {
+        stateBytes: layout.slotFloats * 4,
+        logitsBytes: config.vocabSize * 4,
+        ...planPrefixCache(gpu, options),
+      })
+      const copies = await StateCopies.create(buffers, decoder, memory)
       const start = performance.now()
       await warmUp(runner, checkpoint.weightsFile)
-      return { decoder, runner, warmUpMs: performance.now() - start }
+      return { decoder, runner, memory, copies, warmUpMs: performance.now() - start }
     }
     // Nothing that waits for a lost device ever comes back.
-    const { decoder, runner, warmUpMs } = await Promise.race([load(), lost])
+    const { decoder, runner, memory, copies, warmUpMs } = await Promise.race([load(), lost])
     const { generationConfig } = checkpoint
-    const engine = new GlazeEngine(runner, {
+    const cache = new PrefixCache({ exact: tuning.invariant, memory })
+    const engine = new GlazeEngine(runner, new PrefixAdmission(cache, copies, runner.tables), {
+      ...options,
       tokenizer,
       eosTokenIds: generationConfig.eosTokenIds,
       maxLength,
       promptTokens: options.maxNumBatchedTokens,
       scoredTokens: limits.logitRows - slots,
-      onError: options.onError,
     })
     const slotBytes = layout.slotFloats * 4
     return {
@@ -134,9 +164,14 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
       modelType: config.modelType,
       plan: {
         weightBytes: decoder.weightBytes,
-        activationBytes: buffers.bytes - decoder.weightBytes - slots * slotBytes,
+        workBytes:
+          buffers.bytes - decoder.weightBytes - slots * slotBytes - memory.rows * memory.rowBytes,
         slotBytes,
         slots,
+        cacheBytes: cacheBytes(layout),
+        snapshots: memory.rows,
+        hostSnapshots: memory.hostRows,
+        snapshotBytes: memory.rowBytes,
         limits,
       },
       maxLength,

@@ -12,9 +12,13 @@ export interface MemoryOptions {
   maxNumBatchedTokens: number
   /** Bytes for all slots; undefined: chosen by the kind of adapter. */
   stateMemory: number | undefined
+  /** Bytes for prefix states on the GPU, and behind them in host memory; undefined: likewise. */
+  prefixCacheBytes: number | undefined
+  prefixCacheHostBytes: number | undefined
 }
 
 const GiB = 2 ** 30
+const MiB = 2 ** 20
 const DEFAULT_SLOTS = 64
 /** Host and GPU memory for the logits of scored prompt tokens. */
 const SCORED_LOGIT_BYTES = 2 ** 26
@@ -32,6 +36,20 @@ export function planMemory(
   checkRotaryTables(gpu, config, layout)
   const slots = countSlots(gpu, layout, options)
   return { slots, limits: stepLimits(slots, config.vocabSize, options.maxNumBatchedTokens) }
+}
+
+/**
+ * Memory for prefix states. A software adapter's memory is the host's, so a second tier there would
+ * only move states about.
+ */
+export function planPrefixCache(
+  { adapter }: Pick<Gpu, 'adapter'>,
+  { prefixCacheBytes, prefixCacheHostBytes }: MemoryOptions,
+): { gpuBytes: number; hostBytes: number } {
+  return {
+    gpuBytes: prefixCacheBytes ?? (adapter.software ? 64 * MiB : GiB),
+    hostBytes: prefixCacheHostBytes ?? (adapter.software ? 0 : 2 * GiB),
+  }
 }
 
 /** As many slots as asked for or as memory allows. */

@@ -38,13 +38,12 @@ export function seedKey(seed: bigint | number): [number, number] {
 }
 
 /**
- * A number in [0, 1), a multiple of 2^-24 so that f32 holds it exactly.
+ * 32 random bits, as an unsigned integer.
  * `seed`: an integer; only its low 64 bits count. `step`: 0 to 2^32 - 1, for example the number of
  * tokens generated so far.
  */
-export function uniform(seed: bigint | number, step: number): number {
-  const [word] = threefry2x32(seedKey(seed), [step, 0])
-  return (word >>> 8) / 2 ** 24
+export function randomBits(seed: bigint | number, step: number): number {
+  return threefry2x32(seedKey(seed), [step, 0])[0]
 }
 
 /** A seed from the system, for requests that name none. */

@@ -12,6 +12,18 @@ export interface SamplingParams {
   minP: number
   /** Same seed, same prompt, same text; undefined draws a random one. */
   seed: number | undefined
+  /** Divides positive and multiplies negative logits of tokens seen so far; 1 (if left out) is off. */
+  repetitionPenalty?: number
+  /** Taken off the logits of tokens that were generated; 0 is off. */
+  presencePenalty?: number
+  /** The same for each time that a token was generated; 0 is off. */
+  frequencyPenalty?: number
+  /** Added to the logits of these token ids. */
+  logitBias?: ReadonlyMap<number, number>
+  /** Nothing but these ids is generated; undefined allows all. */
+  allowedTokenIds?: readonly number[]
+  /** These ids are never generated. */
+  bannedTokenIds?: readonly number[]
 }
 
 /** One prompt to continue. */
@@ -31,6 +43,14 @@ export interface GenerationRequest {
   logprobs?: number
   /** The same for prompt tokens. */
   promptLogprobs?: number
+  /** Lower goes first; equal ones in order of arrival. 0 if left out. */
+  priority?: number
+  /** Another sample of this generation's prompt, which is equal: it is computed once for both. */
+  sampleOf?: Generation
+  /** Prefix states are shared among requests of one salt only. */
+  cacheSalt?: string
+  /** Prompt positions, in tokens, where the state is to be kept; each from 1 to the prompt's length. */
+  cacheBreakpoints?: readonly number[]
 }
 
 /** A token with its log-probability under the unfiltered distribution, in nats. */
@@ -61,6 +81,16 @@ export interface Output {
   promptLogprobs?: PromptLogprob[]
   /** Set on the last output. */
   finish?: { reason: FinishReason; stop?: string | number }
+  /** Set on the last output. */
+  cache?: CacheUse
+}
+
+/** What the prefix cache did for one request, in prompt tokens. */
+export interface CacheUse {
+  /** Tokens whose state was found or shared and not computed again. */
+  read: number
+  /** Tokens beyond those up to the longest prefix whose state was kept for later requests. */
+  written: number
 }
 
 /** A running request. Iterate it once; leaving the loop early aborts it. */
@@ -84,6 +114,25 @@ export interface EngineStats {
   freeSlots: number
   waiting: number
   running: number
+  /** Samples and forks that took over a computed state, since the start. */
+  forks: number
+  prefixCache: PrefixCacheStats
   /** Undefined while the engine works; else why it does not. */
   fault: string | undefined
+}
+
+/** The first three are of now, the others count since the start. */
+export interface PrefixCacheStats {
+  snapshots: number
+  gpuBytes: number
+  hostBytes: number
+  /** Lookups that found a prefix, and those that did not. */
+  hits: number
+  misses: number
+  /** Prompt tokens that were not computed. */
+  readTokens: number
+  /** Snapshots taken, moved to host memory, and dropped. */
+  written: number
+  demoted: number
+  evicted: number
 }

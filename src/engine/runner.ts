@@ -1,77 +1,173 @@
-// Runs steps on the GPU: upload the work list, encode, submit, read the logits back.
+// Runs steps on the GPU: upload the work list, encode, submit, and hand over the results when they
+// have come back. Steps queue up on the GPU; each reads back through its own buffer of a ring.
 import type { Decoder } from '../../models/decoder.ts'
-import { DeviceError } from '../errors.ts'
-import { type Buffers, MAP_MODE_READ, Usage } from '../gpu/buffers.ts'
+import { DeviceError, invariant } from '../errors.ts'
+import { alignUp, type BufferRange, type Buffers, MAP_MODE_READ, Usage } from '../gpu/buffers.ts'
 import type { Gpu } from '../gpu/device.ts'
-import type { Segment } from '../gpu/step.ts'
+import { RESULT_WORDS, sample } from '../gpu/ops/sample.ts'
+import type { Pipelines } from '../gpu/pipelines.ts'
+import { Program } from '../gpu/program.ts'
+import type { SampleRow, Segment } from '../gpu/step.ts'
+import { StepClock, type StepTime } from '../gpu/step-clock.ts'
+import type { Tuning } from '../gpu/tuning.ts'
+import { SamplingTables } from './sampling-tables.ts'
+
+/** Steps that may be on the GPU at once. */
+export const MAX_IN_FLIGHT = 3
+
+/** One step. */
+export interface StepWork {
+  segments: readonly Segment[]
+  samples: readonly SampleRow[]
+  /** Copied in order before the step; `undefined` clears the target. */
+  before?: readonly Copy[]
+  /** Copied in order after it. */
+  after?: readonly Copy[]
+  /** Rows of logits, behind those of the segments, that `before` brings. */
+  restored?: number
+}
+
+/** From one buffer to another one, with equal sizes. */
+export interface Copy {
+  from: Required<BufferRange> | undefined
+  to: Required<BufferRange>
+}
+
+export interface RunnerOptions {
+  decoder: Decoder
+  buffers: Buffers
+  gpu: Gpu
+  pipelines: Pipelines
+  tuning: Tuning
+  /** Told when each step began and ended on the GPU; needs a device with timestamps. */
+  onTime?: (time: StepTime) => void
+}
 
 export class Runner {
-  /** Fails the step that waits; a map that is asked for after the device is lost never settles. */
-  #onLost: (error: DeviceError) => void = () => {}
+  readonly decoder: Decoder
+  readonly tables: SamplingTables
+  readonly #gpu: Gpu
+  readonly #sampler: Program
+  /** [logitRows, RESULT_WORDS] u32 */
+  readonly #results: GPUBuffer
+  readonly #ring: GPUBuffer[]
+  readonly #clock: StepClock | undefined
+  #submitted = 0
+  #inFlight = 0
+  /** Fail the steps in flight; a map that is asked for after the device is lost never settles. */
+  readonly #rejects = new Set<(error: DeviceError) => void>()
   #lost: DeviceError | undefined
 
   private constructor(
-    readonly decoder: Decoder,
-    readonly gpu: Gpu,
-    /** [logitRows, vocabSize] f32 on the host's side. */
-    readonly readback: GPUBuffer,
+    { decoder, gpu }: RunnerOptions,
+    parts: {
+      tables: SamplingTables
+      sampler: Program
+      results: GPUBuffer
+      ring: GPUBuffer[]
+      clock: StepClock | undefined
+    },
   ) {
+    this.decoder = decoder
+    this.tables = parts.tables
+    this.#gpu = gpu
+    this.#sampler = parts.sampler
+    this.#results = parts.results
+    this.#ring = parts.ring
+    this.#clock = parts.clock
     gpu.lost.then((reason) => {
       this.#lost = new DeviceError(`the GPU device was lost: ${reason}`)
-      this.#onLost(this.#lost)
+      for (const reject of this.#rejects) reject(this.#lost)
     })
   }
 
-  static async create(decoder: Decoder, buffers: Buffers, gpu: Gpu): Promise<Runner> {
-    const { limits } = decoder.step
-    const bytes = limits.logitRows * decoder.vocabSize * 4
-    const usage = Usage.MAP_READ | Usage.COPY_DST
-    return new Runner(decoder, gpu, await buffers.create('readback', bytes, usage))
+  static async create(options: RunnerOptions): Promise<Runner> {
+    const { decoder, buffers, gpu, pipelines, tuning, onTime } = options
+    const { vocabSize, slots, step, logits, sampled } = decoder
+    const tables = await SamplingTables.create(buffers, slots, vocabSize)
+    const bytes = step.limits.logitRows * RESULT_WORDS * 4
+    const results = await buffers.create('results', bytes)
+    const plans = sample(tuning, {
+      step: step.tables,
+      logits: { buffer: logits },
+      vocabSize,
+      bias: { buffer: tables.bias },
+      masks: { buffer: tables.masks },
+      history: { buffer: tables.history },
+      sampled: { buffer: sampled },
+      results: { buffer: results },
+      maxInvocations: gpu.device.limits.maxComputeInvocationsPerWorkgroup,
+    })
+    const sampler = await Program.compile(pipelines, plans)
+    const clock = onTime && (await StepClock.create(gpu.device, buffers, MAX_IN_FLIGHT, onTime))
+    const ring: GPUBuffer[] = []
+    for (let i = 0; i < MAX_IN_FLIGHT; i++) {
+      const size = alignUp(bytes, 8) + StepClock.BYTES
+      ring.push(await buffers.create('readback', size, Usage.MAP_READ | Usage.COPY_DST))
+    }
+    return new Runner(options, { tables, sampler, results, ring, clock })
   }
 
   /**
-   * Runs one step and waits for it.
-   * @throws DeviceError if the device is lost
-   * @param fresh slots whose state is cleared first
-   * @param use gets the logits [rows, vocabSize] in segment order; valid only while it runs
+   * Submits one step behind those in flight and resolves with its results,
+   * [samples, RESULT_WORDS] u32 (see readResult).
+   * @throws DeviceError if the device is lost, at once or later
    */
-  async run<T>(
-    segments: readonly Segment[],
-    fresh: readonly number[],
-    use: (logits: Float32Array) => T,
-  ): Promise<T> {
-    const { program, step, logits, states, layout, vocabSize } = this.decoder
-    const { readback } = this
-    const { device, release } = this.gpu
+  run(work: StepWork): Promise<Uint32Array> {
     if (this.#lost) throw this.#lost
-    const counts = step.write(device.queue, segments)
+    invariant(this.#inFlight < MAX_IN_FLIGHT, `${this.#inFlight} steps are in flight already`)
+    const { device, release } = this.#gpu
+    const { program, step } = this.decoder
+    const place = this.#submitted++ % MAX_IN_FLIGHT
+    const readback = this.#ring[place]
+    const counts = step.write(device.queue, work.segments, work.samples, work.restored)
     const encoder = device.createCommandEncoder()
-    const slotBytes = layout.slotFloats * 4
-    for (const slot of fresh) encoder.clearBuffer(states, slot * slotBytes, slotBytes)
-    const pass = encoder.beginComputePass()
+    for (const copy of work.before ?? []) encodeCopy(encoder, copy)
+    const pass = encoder.beginComputePass(this.#clock?.passDescriptor(place))
     program.encode(pass, counts)
+    this.#sampler.encode(pass, counts)
     pass.end()
     release.pass(pass)
-    // A step without logits still maps one word, to know when it is done.
-    const bytes = Math.max(counts.logitRows * vocabSize * 4, 4)
-    encoder.copyBufferToBuffer(logits, 0, readback, 0, bytes)
+    for (const copy of work.after ?? []) encodeCopy(encoder, copy)
+    const resultBytes = counts.samples * RESULT_WORDS * 4
+    if (resultBytes > 0) encoder.copyBufferToBuffer(this.#results, 0, readback, 0, resultBytes)
+    this.#clock?.encode(encoder, place, readback, alignUp(resultBytes, 8))
     const commands = encoder.finish()
     device.queue.submit([commands])
     release.commands(commands)
-    await this.#mapped(bytes)
+    return this.#read(readback, resultBytes)
+  }
+
+  async #read(readback: GPUBuffer, resultBytes: number): Promise<Uint32Array> {
+    this.#inFlight++
+    const timeBytes = this.#clock ? StepClock.BYTES : 0
+    // A step without results still maps a word, to know when it is done.
+    const size = Math.max(alignUp(resultBytes, 8) + timeBytes, 8)
     try {
-      const rows = counts.logitRows * vocabSize
-      return use(new Float32Array(readback.getMappedRange(0, bytes), 0, rows))
-    } finally {
+      await this.#mapped(readback, size)
+      const words = new Uint32Array(readback.getMappedRange(0, size).slice(0))
       readback.unmap()
+      this.#clock?.report(words.subarray(alignUp(resultBytes, 8) / 4))
+      return words.subarray(0, resultBytes / 4)
+    } finally {
+      this.#inFlight--
     }
   }
 
-  /** Waits for the step in flight. */
-  #mapped(bytes: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#onLost = reject
-      this.readback.mapAsync(MAP_MODE_READ, 0, bytes).then(() => resolve(), reject)
-    })
+  /** Waits for the step that fills this buffer, or for the device to be lost. */
+  #mapped(readback: GPUBuffer, size: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#rejects.add(reject)
+    readback.mapAsync(MAP_MODE_READ, 0, size).then(() => resolve(), reject)
+    return promise.finally(() => this.#rejects.delete(reject))
   }
+}
+
+function encodeCopy(encoder: GPUCommandEncoder, { from, to }: Copy): void {
+  if (from === undefined) {
+    encoder.clearBuffer(to.buffer, to.offset, to.size)
+    return
+  }
+  invariant(from.size === to.size, `copy of ${from.size} bytes to ${to.size}`)
+  encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, to.size)
 }

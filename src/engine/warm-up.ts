@@ -1,7 +1,18 @@
 // The first steps of a model, run before anyone waits for them.
 import { CheckpointError } from '../errors.ts'
-import { CHUNK } from '../gpu/step.ts'
+import { RESULT_WORDS } from '../gpu/ops/sample.ts'
+import { CHUNK, type SampleRow, type Segment } from '../gpu/step.ts'
 import type { Runner } from './runner.ts'
+import { readResult, samplingFields } from './sampler.ts'
+
+/** Every pass of the sampler runs once. */
+const SAMPLING = samplingFields({
+  temperature: 1,
+  topP: 0.5,
+  topK: 10,
+  minP: 0.01,
+  seed: undefined,
+})
 
 /**
  * Runs prompts and batches of the usual sizes, because drivers compile a kernel at its first use.
@@ -9,25 +20,31 @@ import type { Runner } from './runner.ts'
  */
 export async function warmUp(runner: Runner, weightsFile: string): Promise<void> {
   const { slots, layout } = runner.decoder
-  const check = (logits: Float32Array) => {
-    if (logits.every(Number.isFinite)) return
-    throw new CheckpointError(weightsFile, 'the model computes NaN or infinite logits from it')
-  }
-  const segment = (slot: number, length: number, decode: boolean) => ({
-    slot,
-    tokens: new Array<number>(length).fill(0),
-    position: 0,
-    logits: 'last' as const,
-    decode,
-  })
   const prompt = Math.min(CHUNK + 1, layout.maxLength ?? Number.POSITIVE_INFINITY)
-  await runner.run([segment(0, prompt, false)], [0], check)
+  await runOnce(runner, [segment(0, prompt, false)], weightsFile)
   for (let rows = 1; rows <= Math.min(slots, 16); rows *= 2) {
-    const all = Array.from({ length: rows }, (_, slot) => slot)
-    await runner.run(
-      all.map((slot) => segment(slot, 1, true)),
-      all,
-      check,
-    )
+    const segments = Array.from({ length: rows }, (_, slot) => segment(slot, 1, true))
+    await runOnce(runner, segments, weightsFile)
+  }
+}
+
+function segment(slot: number, length: number, decode: boolean): Segment {
+  return { slot, tokens: new Array<number>(length).fill(0), position: 0, logits: 'last', decode }
+}
+
+async function runOnce(runner: Runner, segments: Segment[], weightsFile: string): Promise<void> {
+  const { states, layout } = runner.decoder
+  const size = layout.slotFloats * 4
+  const samples = segments.map(
+    ({ slot }, logitRow): SampleRow => ({ ...SAMPLING, logitRow, slot, top: 1, random: 0 }),
+  )
+  const before = segments.map(({ slot }) => ({
+    from: undefined,
+    to: { buffer: states, offset: slot * size, size },
+  }))
+  const results = await runner.run({ segments, samples, before })
+  for (let row = 0; row < samples.length; row++) {
+    if (readResult(results, row * RESULT_WORDS, 1).finite) continue
+    throw new CheckpointError(weightsFile, 'the model computes NaN or infinite logits from it')
   }
 }

@@ -42,6 +42,8 @@ export interface OpenGpuOptions {
   adapter: string
   /** Keep Dawn's validation and bounds checks; tests do, serving does not. */
   checked?: boolean
+  /** Lets passes note when they begin and end, to the nanosecond. */
+  timestamps?: boolean
 }
 
 /** Newer Dawn caps NVIDIA bindings below 2 GiB, and arrayLength() fails above: never bind more. */
@@ -63,6 +65,8 @@ const FAST_TOGGLES = ['skip_validation', 'disable_robustness', 'disable_workgrou
  * SwiftShader compiles 6.5 s instead of 0.5 s (tiles of 32 x 32, 2026-11).
  */
 const SLOW_TOGGLES = ['use_vulkan_zero_initialize_workgroup_memory_extension']
+/** Rounds times to 65 µs, against attacks by web pages. */
+const COARSE_TIME = 'timestamp_quantization'
 
 /** WGPUAdapterType_CPU and WGPUBackendType_Null of webgpu.h. */
 const ADAPTER_TYPE_CPU = 3
@@ -75,8 +79,18 @@ const BACKEND_NULL = 1
 export async function openGpu(options: OpenGpuOptions): Promise<Gpu> {
   const { adapter, instance } = await chooseAdapter(options.adapter)
   const info = adapter.info as RawAdapterInfo
-  const features: GPUFeatureName[] = adapter.features.has('subgroups') ? ['subgroups'] : []
-  const toggles = packToggles(options.checked ? [] : FAST_TOGGLES, SLOW_TOGGLES)
+  const hasSubgroups = adapter.features.has('subgroups')
+  const features: GPUFeatureName[] = hasSubgroups ? ['subgroups'] : []
+  if (options.timestamps) {
+    if (!adapter.features.has('timestamp-query')) {
+      throw new DeviceError(`adapter ${info.description || info.device} has no timestamps`)
+    }
+    features.push('timestamp-query')
+  }
+  const toggles = packToggles(options.checked ? [] : FAST_TOGGLES, [
+    ...SLOW_TOGGLES,
+    ...(options.timestamps ? [COARSE_TIME] : []),
+  ])
   const { nextInChain, __brand, ...limits } = adapter.limits as unknown as Record<string, number>
   const device = await adapter.requestDevice({
     requiredFeatures: features,
@@ -105,7 +119,7 @@ export async function openGpu(options: OpenGpuOptions): Promise<Gpu> {
         LARGEST_BINDING,
       ),
     },
-    hasSubgroups: features.length > 0 && (await subgroupsAreRegular(device)),
+    hasSubgroups: hasSubgroups && (await subgroupsAreRegular(device)),
     release: await openReleaser(),
     lost: new Promise((resolve) => {
       device.lost.then(({ reason, message }) => {

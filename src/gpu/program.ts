@@ -16,6 +16,8 @@ export interface StepCounts {
   chunks: number
   /** Token rows whose logits are wanted. */
   logitRows: number
+  /** Rows of logits that are sampled or scored. */
+  samples: number
 }
 
 /** Workgroups in x, y, z; undefined leaves the dispatch out of this step. */

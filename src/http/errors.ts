@@ -23,6 +23,10 @@ export function errorResponse(error: unknown, c: Context<AppEnv>): Response {
   if (c.req.raw.signal.aborted) return new Response(undefined, { status: 499 })
   const apiError = toApiError(error, c.get('requestId'), c.get('record').log)
   const headers = new Headers()
-  if (apiError.retryAfter !== undefined) headers.set('retry-after', String(apiError.retryAfter))
+  // The header counts whole seconds.
+  const { retryAfter } = apiError
+  if (retryAfter !== undefined) headers.set('retry-after', String(Math.ceil(retryAfter)))
+  // OpenAI's SDKs repeat whatever failed with 5xx; the same work would only run out of time again.
+  if (apiError.status === 504) headers.set('x-should-retry', 'false')
   return Response.json(apiError.body(), { status: apiError.status, headers })
 }

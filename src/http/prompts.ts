@@ -2,7 +2,7 @@
 
 import { ApiError } from '../errors.ts'
 import type { PromptTokenizer } from './context.ts'
-import { show } from './schemas.ts'
+import { badField } from './field-errors.ts'
 
 /** One prompt as the client gave it. */
 export type Prompt = string | number[]
@@ -13,7 +13,7 @@ export function parsePrompts(field: unknown, vocabSize: number, maxPrompts: numb
   if (typeof field === 'string') return [checkText(field, 'prompt')]
   if (!Array.isArray(field)) {
     const allowed = 'a string, a list of strings, token ids or a list of token-id lists'
-    throw bad('prompt', `prompt: expected ${allowed}, found ${show(field)}`)
+    throw badField('prompt', allowed, field)
   }
   if (field.length === 0) throw bad('prompt', 'prompt is an empty list')
   if (typeof field[0] === 'number') return [checkTokens(field, 'prompt', vocabSize)]
@@ -28,7 +28,7 @@ export function parsePrompts(field: unknown, vocabSize: number, maxPrompts: numb
     // The first member cannot differ from itself: if it is at fault, it is of no allowed kind.
     const allowed = isText ? 'a string' : 'a list of token ids'
     const expected = index === 0 ? 'a string, a token id or a list of token ids' : `${allowed} here`
-    throw bad(param, `${param}: expected ${expected}, found ${show(member)}`)
+    throw badField(param, expected, member)
   })
 }
 
@@ -52,11 +52,7 @@ function checkTokens(tokens: unknown[], param: string, vocabSize: number): numbe
     (id) => typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= vocabSize,
   )
   if (index < 0) return tokens as number[]
-  const allowed = `a token id from 0 to ${vocabSize - 1}`
-  throw bad(
-    `${param}.${index}`,
-    `${param}.${index}: expected ${allowed}, found ${show(tokens[index])}`,
-  )
+  throw badField(`${param}.${index}`, `a token id from 0 to ${vocabSize - 1}`, tokens[index])
 }
 
 function bad(param: string, message: string): ApiError {

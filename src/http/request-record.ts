@@ -1,6 +1,6 @@
 // What the log tells about one HTTP request: one line when it has ended, never its text.
 
-import type { FinishReason, Output } from '../engine/request.ts'
+import type { CacheUse, FinishReason, Output } from '../engine/request.ts'
 import type { Logger } from '../log.ts'
 
 /** How one choice of a request ended: as the model did, or because the client or the server left. */
@@ -12,6 +12,8 @@ export class RequestRecord {
   isStreaming = false
   promptTokens = 0
   completionTokens = 0
+  cachedTokens = 0
+  cacheWriteTokens = 0
   readonly #started = performance.now()
   readonly #endings = new Map<Ending, number>()
   #firstTokenMs: number | undefined
@@ -27,6 +29,12 @@ export class RequestRecord {
   addOutput(output: Output): void {
     if (output.tokens.length > 0) this.#firstTokenMs ??= this.#elapsedMs()
     this.completionTokens += output.tokens.length
+  }
+
+  /** Counts what the prefix cache did for one prompt, once that is known. */
+  addCacheUse(use: CacheUse | undefined): void {
+    this.cachedTokens += use?.read ?? 0
+    this.cacheWriteTokens += use?.written ?? 0
   }
 
   /** Counts the end of one choice. */
@@ -48,6 +56,7 @@ export class RequestRecord {
       stream: generates ? this.isStreaming : undefined,
       finish: generates ? Object.fromEntries(this.#endings) : undefined,
       prompt_tokens: generates ? this.promptTokens : undefined,
+      cached_tokens: generates ? this.cachedTokens : undefined,
       completion_tokens: generates ? this.completionTokens : undefined,
       ttft_ms: this.#firstTokenMs,
       total_ms: this.#elapsedMs(),

@@ -1,34 +1,22 @@
-// The fields of a completion request: which are honoured and in what range, which are refused
-// because they would change the answer. All others are harmless and ignored.
+// The fields of a completion request and what they must be, alone and beside each other.
 
 import { z } from 'zod'
 import { ApiError } from '../errors.ts'
+import { badField, invalidFields } from './field-errors.ts'
+import { text, truth, wholeNumberFrom } from './fields.ts'
+import { samplingFields } from './sampling-fields.ts'
+import { isUnsupported, refuseUnsupported } from './unsupported-fields.ts'
 
-/** Most choices per prompt. */
+/** Most choices and most samples per prompt. */
 const MAX_N = 128
 /** Most stop strings, and characters of each: the engine keeps that much text back. */
 const MAX_STOPS = 4
 const MAX_STOP_LENGTH = 1024
+/** Most prompt positions that one request may have kept, as at OpenAI. */
+const MAX_BREAKPOINTS = 4
 
-function numberFrom(min: number, max: number) {
-  const expected = `a number from ${min} to ${max}`
-  return z.number(expected).min(min, expected).max(max, expected)
-}
-
-function wholeNumberFrom(min: number, max: number, range = `from ${min} to ${max}`) {
-  const expected = `a whole number ${range}`
-  const number = z.number(expected).min(min, expected).max(max, expected)
-  return number.refine(Number.isInteger, expected)
-}
-
-function text(maxLength: number) {
-  const expected = `a string of 1 to ${maxLength} characters`
-  return z.string(expected).min(1, expected).max(maxLength, expected)
-}
-
-const truth = z.boolean('true or false')
 const stops = `a string or a list of at most ${MAX_STOPS} strings`
-const topP = 'a number above 0 and at most 1'
+const breakpoints = `a prompt position in tokens or a list of at most ${MAX_BREAKPOINTS}`
 
 /** Body of POST /v1/completions, with nulls removed; the prompt is checked by `prompts.ts`. */
 const completionBody = z.looseObject({
@@ -36,13 +24,9 @@ const completionBody = z.looseObject({
   prompt: z.unknown().optional(),
   // 0 reads the prompt and answers with no text.
   max_tokens: wholeNumberFrom(0, 2 ** 31 - 1).default(16),
-  temperature: numberFrom(0, 2).optional(),
-  top_p: z.number(topP).gt(0, topP).max(1, topP).optional(),
-  top_k: wholeNumberFrom(-1, 2 ** 31 - 1).optional(),
-  min_p: numberFrom(0, 1).optional(),
+  ...samplingFields,
   n: wholeNumberFrom(1, MAX_N).default(1),
   best_of: wholeNumberFrom(1, MAX_N).optional(),
-  seed: wholeNumberFrom(-(2 ** 63), 2 ** 63, 'of 64 bits').optional(),
   stop: z
     .preprocess(
       (value) => (typeof value === 'string' ? [value] : value),
@@ -52,60 +36,22 @@ const completionBody = z.looseObject({
   stream: truth.default(false),
   stream_options: z.looseObject({ include_usage: truth.nullish() }, 'an object').optional(),
   ignore_eos: truth.default(false),
+  // Lower goes first, as in vLLM and SGLang.
+  priority: wholeNumberFrom(-(2 ** 31), 2 ** 31 - 1, 'of 32 bits').default(0),
+  cache_salt: text(128).optional(),
+  // Counts every token, a beginning-of-sequence token too; holds for each prompt of the request.
+  prompt_cache_breakpoint: z
+    .preprocess(
+      (value) => (typeof value === 'number' ? [value] : value),
+      z
+        .array(wholeNumberFrom(1, 2 ** 31 - 1, "from 1 to the prompt's length"), breakpoints)
+        .max(MAX_BREAKPOINTS, breakpoints),
+    )
+    .default([]),
 })
 
-export type CompletionBody = z.output<typeof completionBody>
-
-/**
- * Fields that change the answer and that we do not honour, with the value (if there is one) that
- * asks for nothing. Ignoring them would hand out wrong answers silently.
- */
-const UNSUPPORTED: ReadonlyMap<string, unknown> = new Map<string, unknown>([
-  ['suffix', ''],
-  ['echo', false],
-  ['logprobs', undefined],
-  ['top_logprobs', 0],
-  ['prompt_logprobs', undefined],
-  ['logprob_token_ids', []],
-  ['return_token_ids', false],
-  ['return_tokens_as_token_ids', false],
-  ['logit_bias', {}],
-  ['presence_penalty', 0],
-  ['frequency_penalty', 0],
-  ['repetition_penalty', 1],
-  ['repeat_penalty', 1],
-  ['length_penalty', 1],
-  ['typical_p', 1],
-  ['mirostat', 0],
-  ['xtc_probability', 0],
-  ['dry_multiplier', 0],
-  ['use_beam_search', false],
-  ['min_tokens', 0],
-  ['stop_token_ids', []],
-  ['stop_regex', undefined],
-  ['include_stop_str_in_output', false],
-  ['no_stop_trim', false],
-  ['bad_words', []],
-  ['allowed_token_ids', undefined],
-  ['add_special_tokens', true],
-  ['skip_special_tokens', true],
-  ['truncate_prompt_tokens', undefined],
-  ['response_format', { type: 'text' }],
-  ['structured_outputs', undefined],
-  ['guided_json', undefined],
-  ['guided_regex', undefined],
-  ['guided_choice', undefined],
-  ['guided_grammar', undefined],
-  ['json_schema', undefined],
-  ['grammar', undefined],
-  ['regex', undefined],
-  ['ebnf', undefined],
-  ['tools', []],
-  ['tool_choice', 'none'],
-  ['functions', []],
-  ['function_call', 'none'],
-  ['messages', undefined],
-])
+/** `best_of` is n if the client left it out. */
+export type CompletionBody = z.output<typeof completionBody> & { best_of: number }
 
 /** A checked body and the names of the fields that were ignored. */
 export interface ParsedBody {
@@ -113,77 +59,37 @@ export interface ParsedBody {
   ignored: string[]
 }
 
-/** Checks everything but the prompt; throws ApiError 400 with the field at fault as `param`. */
+/**
+ * Checks all that can be checked without a model: neither prompt nor token ids.
+ * Throws ApiError 400 with the field at fault as `param`.
+ */
 export function parseCompletionBody(raw: Record<string, unknown>): ParsedBody {
   // Clients send null for fields they leave open.
   const given = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== null))
   for (const [field, value] of Object.entries(given)) refuseUnsupported(field, value)
   const parsed = completionBody.safeParse(given)
   if (!parsed.success) throw invalidFields(parsed.error, given)
-  const body = parsed.data
-  if (body.stream_options !== undefined && !body.stream) {
-    throw new ApiError(400, 'stream_options is only allowed with stream: true', {
-      param: 'stream_options',
-    })
-  }
-  if (body.best_of !== undefined && body.best_of !== body.n) {
-    throw new ApiError(
-      400,
-      `best_of is not supported unless it equals n; leave it out or send ${body.n}`,
-      {
-        param: 'best_of',
-        code: 'unsupported_parameter',
-      },
-    )
-  }
+  const body = { ...parsed.data, best_of: parsed.data.best_of ?? parsed.data.n }
+  checkTogether(body)
   const ignored = Object.keys(given).filter(
-    (field) => !Object.hasOwn(completionBody.shape, field) && !UNSUPPORTED.has(field),
+    (field) => !Object.hasOwn(completionBody.shape, field) && !isUnsupported(field),
   )
   return { body, ignored }
 }
 
-function refuseUnsupported(field: string, value: unknown): void {
-  if (!UNSUPPORTED.has(field)) return
-  const neutral = UNSUPPORTED.get(field)
-  if (neutral !== undefined && Bun.deepEquals(value, neutral)) return
-  const remedy = neutral === undefined ? '' : ` or send ${JSON.stringify(neutral)}`
-  throw new ApiError(400, `${field} is not supported; leave it out${remedy}`, {
-    param: field,
-    code: 'unsupported_parameter',
-  })
-}
-
-/** How many faults one message lists. */
-const MAX_FAULTS = 3
-
-function invalidFields(error: z.ZodError, given: Record<string, unknown>): ApiError {
-  const faults = new Map<string, string>()
-  for (const issue of error.issues) {
-    const { path, value } = locate(given, issue.path)
-    if (!faults.has(path))
-      faults.set(path, `${path}: expected ${issue.message}, found ${show(value)}`)
+function checkTogether({ n, best_of: bestOf, stream, stream_options }: CompletionBody): void {
+  if (stream_options !== undefined && !stream) {
+    throw new ApiError(400, 'stream_options is only allowed with stream: true', {
+      param: 'stream_options',
+    })
   }
-  const messages = [...faults.values()]
-  const rest = messages.length - MAX_FAULTS
-  const more = rest > 0 ? `; and ${rest} more` : ''
-  const param = faults.keys().next().value
-  return new ApiError(400, `${messages.slice(0, MAX_FAULTS).join('; ')}${more}`, { param })
-}
-
-/** Follows a path as far as the body goes: a lone stop string has no `stop.0`. */
-function locate(given: unknown, path: readonly PropertyKey[]): { path: string; value: unknown } {
-  let value = given
-  let depth = 0
-  while (depth < path.length && typeof value === 'object' && value !== null) {
-    value = (value as Record<PropertyKey, unknown>)[path[depth++]]
+  if (bestOf < n) {
+    throw badField('best_of', `a whole number from n, which is ${n}, to ${MAX_N}`, bestOf)
   }
-  return { path: path.slice(0, depth).join('.'), value }
-}
-
-/** A value for an error message, short whatever the client sent. */
-export function show(value: unknown): string {
-  if (Array.isArray(value)) return `a list of ${value.length}`
-  if (typeof value === 'object' && value !== null) return 'an object'
-  if (typeof value !== 'string') return String(value)
-  return value.length <= 40 ? JSON.stringify(value) : `${JSON.stringify(value.slice(0, 40))}…`
+  if (bestOf > n && stream) {
+    const message =
+      `best_of is ${bestOf} and n is ${n}: with stream: true they must be equal, ` +
+      'because the best samples are known only at the end'
+    throw new ApiError(400, message, { param: 'best_of' })
+  }
 }

@@ -22,6 +22,7 @@ export interface GenerationConfig {
   /** 0 is off. */
   topK: number | undefined
   minP: number | undefined
+  repetitionPenalty: number | undefined
 }
 
 const MAX_TOKEN_ID = 2 ** 31 - 1
@@ -41,6 +42,7 @@ const schema = specialTokens.extend({
   top_p: positiveNumber(1).nullish(),
   top_k: wholeNumber(0, MAX_TOKEN_ID).nullish(),
   min_p: numberWithin(0, 1).nullish(),
+  repetition_penalty: positiveNumber(100).nullish(),
 })
 
 /**
@@ -64,5 +66,6 @@ export function parseGenerationConfig(
     topP: found.top_p ?? undefined,
     topK: found.top_k ?? undefined,
     minP: found.min_p ?? undefined,
+    repetitionPenalty: found.repetition_penalty ?? undefined,
   }
 }

@@ -8,13 +8,20 @@ import { type StoppableText, StopStrings } from './stop-strings.ts'
  * first stop string. Nothing returned is ever taken back.
  */
 export class OutputText {
-  readonly #detokenizer: Detokenizer
+  readonly #tokens: TokenBytes
+  #detokenizer: Detokenizer
   readonly #stops: StopStrings
 
   /** `prompt`: the ids before; `stop`: non-empty strings that end the text. */
   constructor(tokens: TokenBytes, prompt: readonly number[], stop: readonly string[]) {
+    this.#tokens = tokens
     this.#detokenizer = new Detokenizer(tokens, { after: prompt })
     this.#stops = new StopStrings(stop)
+  }
+
+  /** Replaces the ids before, as long as no token was added. */
+  setContext(ids: readonly number[]): void {
+    this.#detokenizer = new Detokenizer(this.#tokens, { after: ids })
   }
 
   /** Adds a generated token; `stopped` is the stop string that ended the text, if one did. */

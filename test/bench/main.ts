@@ -1,8 +1,16 @@
-// `bun run bench [MODEL] [--adapter NAME] [--json FILE]`: tokens per second of prompts and of
-// decoding, through the engine, without HTTP. The first run of each row warms it up.
+// `bun run bench [MODEL]` measures a model through the engine, without HTTP: tokens per second of
+// prompts and of decoding, and how long the GPU waits between steps. With --long it measures what a
+// token costs far into a sequence instead, beside a softmax model of the same shape.
+import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type LoadedModel, loadModel } from '../../src/engine/load.ts'
+import { ConfigError } from '../../src/errors.ts'
 import { EMBEDDED_MODEL } from '../../src/serve.ts'
+import { type GapRow, measureGaps } from './gap.ts'
+import { type BenchOptions, loadForBench } from './load.ts'
+import { measureLong } from './long.ts'
+import { type LongReport, longSvg, printBytes, printRows } from './long-report.ts'
+import { measureTwin, readTwinShape } from './softmax-twin.ts'
+import { measureThroughput, promptSeconds, type ThroughputRow } from './throughput.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -10,128 +18,128 @@ const { values, positionals } = parseArgs({
     adapter: { type: 'string', default: 'auto' },
     kernels: { type: 'string', default: 'auto' },
     dtype: { type: 'string', default: 'auto' },
+    'batch-invariant': { type: 'string' },
     rounds: { type: 'string', default: '5' },
+    /** Write what was measured. */
     json: { type: 'string' },
+    long: { type: 'boolean', default: false },
+    /** Tokens in front of the timed ones. */
+    positions: { type: 'string', default: '100,10000,100000' },
+    /** The same for the softmax model, whose prompts take their length squared; empty: none. */
+    'softmax-positions': { type: 'string', default: '100,1000,4000' },
+    /** Draw a plot: of this run, or of an earlier one's JSON. */
+    svg: { type: 'string' },
+    from: { type: 'string' },
   },
 })
-
-const PROMPT_LENGTHS = [64, 512, 2048]
-const BATCHES = [1, 2, 4, 8]
-const DECODE_TOKENS = 64
-
-interface Row {
-  what: string
-  /** Tokens per second, median of the rounds. */
-  median: number
-  best: number
-  /** Milliseconds of a whole prompt, or of one step. */
-  milliseconds: number
-}
-
-/** Generates `tokens` tokens for each of `batch` sequences; seconds from the first to the last. */
-async function decodeSeconds(model: LoadedModel, batch: number, tokens: number): Promise<number> {
-  const times = await Promise.all(
-    Array.from({ length: batch }, async (_, i) => {
-      let first = 0
-      let last = 0
-      for await (const output of submit(model, [1, 400 + i], tokens)) {
-        last = performance.now()
-        first ||= output.tokens.length > 0 ? last : 0
-      }
-      return { first, last }
-    }),
-  )
-  const first = Math.max(...times.map((time) => time.first))
-  return (Math.max(...times.map((time) => time.last)) - first) / 1000
-}
-
-/** Seconds until the first token after a prompt. */
-async function promptSeconds(model: LoadedModel, length: number): Promise<number> {
-  const { vocabSize } = model.decoder
-  const prompt = Array.from({ length }, (_, i) => (i * 7919 + 17) % vocabSize)
-  const start = performance.now()
-  for await (const _ of submit(model, prompt, 1)) break
-  return (performance.now() - start) / 1000
-}
-
-function submit(model: LoadedModel, prompt: number[], maxTokens: number) {
-  const sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: undefined }
-  return model.engine.submit({
-    id: 'bench',
-    prompt,
-    maxTokens,
-    sampling,
-    stop: [],
-    ignoreEos: true,
-  })
-}
-
-/** Runs once to warm up, then `rounds` times. */
-async function measure(what: string, tokens: number, steps: number, run: () => Promise<number>) {
-  await run()
-  const seconds: number[] = []
-  for (let i = 0; i < Number(values.rounds); i++) seconds.push(await run())
-  seconds.sort((a, b) => a - b)
-  const median = seconds[seconds.length >> 1]
-  const row: Row = {
-    what,
-    median: tokens / median,
-    best: tokens / seconds[0],
-    milliseconds: (median * 1000) / steps,
-  }
-  console.log(
-    `${what.padEnd(28)} ${row.median.toFixed(1).padStart(10)} ${row.best.toFixed(1).padStart(10)} ` +
-      `${row.milliseconds.toFixed(2).padStart(10)}`,
-  )
-  return row
-}
-
-const folder = positionals[0] ?? EMBEDDED_MODEL
-const start = performance.now()
-await using model = await loadModel({
-  folder,
+const options: BenchOptions = {
+  folder: positionals[0] ?? EMBEDDED_MODEL,
   adapter: values.adapter,
   kernels: values.kernels,
   dtype: values.dtype,
-  maxNumSeqs: undefined,
-  maxNumBatchedTokens: 512,
-  maxModelLen: undefined,
-  stateMemory: undefined,
-})
-const loadSeconds = (performance.now() - start) / 1000
-await promptSeconds(model, 5)
-const firstAnswerSeconds = (performance.now() - start) / 1000
-
-const { adapter } = model.gpu
-console.log(
-  `${folder} on ${adapter.name}, ${model.tuning.variant} kernels, ${model.tuning.weights}`,
-)
-console.log(
-  `ready after ${loadSeconds.toFixed(2)} s, first answer ${firstAnswerSeconds.toFixed(2)} s`,
-)
-console.log(
-  `${''.padEnd(28)} ${'tokens/s'.padStart(10)} ${'best'.padStart(10)} ${'ms'.padStart(10)}`,
-)
-const rows: Row[] = []
-for (const length of PROMPT_LENGTHS) {
-  rows.push(await measure(`prompt of ${length}`, length, 1, () => promptSeconds(model, length)))
+  batchInvariant: truth('batch-invariant'),
 }
-for (const batch of BATCHES) {
-  if (batch > model.plan.slots) continue
-  // The first token of each sequence ends its prompt; the clock starts there.
-  const tokens = batch * (DECODE_TOKENS - 1)
-  rows.push(
-    await measure(
-      `decode, ${batch} sequence${batch > 1 ? 's' : ''}`,
-      tokens,
-      DECODE_TOKENS - 1,
-      () => decodeSeconds(model, batch, DECODE_TOKENS),
-    ),
+const [rounds] = numbers('rounds')
+const date = new Date().toISOString().slice(0, 10)
+
+if (values.from) {
+  await writeSvg(await Bun.file(values.from).json())
+} else if (values.long) {
+  const report = await runLong()
+  printBytes(report)
+  await writeJson(report)
+  await writeSvg(report)
+} else {
+  await writeJson(await runShort())
+}
+
+async function runShort() {
+  await using bench = await loadForBench(options)
+  const { model, loadSeconds } = bench
+  const firstAnswerSeconds = loadSeconds + (await promptSeconds(model, 5, 0))
+  const { gpu, tuning } = model
+  console.log(`${options.folder} on ${gpu.adapter.name}, ${tuning.variant}, ${tuning.weights}`)
+  console.log(
+    `ready after ${loadSeconds.toFixed(2)} s, first answer ${firstAnswerSeconds.toFixed(2)} s`,
   )
+  printColumns('', ['tokens/s', 'best', 'ms'])
+  const rows: ThroughputRow[] = []
+  for await (const row of measureThroughput(model, rounds)) {
+    rows.push(row)
+    printColumns(row.what, [
+      row.median.toFixed(1),
+      row.best.toFixed(1),
+      row.milliseconds.toFixed(2),
+    ])
+  }
+  const gaps: GapRow[] = []
+  for await (const row of measureGaps(bench)) {
+    if (gaps.length === 0) {
+      printColumns('gaps between steps', ['step ms', 'gap µs', 'median %', 'mean %', 'GPU/host'])
+    }
+    gaps.push(row)
+    const { sequences, stepsInFlight, stepMs, gapUs, medianShare, meanShare, clockRatio } = row
+    printColumns(`${sequences} sequences, ${stepsInFlight} in flight`, [
+      stepMs.toFixed(3),
+      gapUs.toFixed(1),
+      (100 * medianShare).toFixed(2),
+      (100 * meanShare).toFixed(2),
+      clockRatio.toFixed(3),
+    ])
+  }
+  return { date, adapter: gpu.adapter, tuning, loadSeconds, firstAnswerSeconds, rows, gaps }
 }
 
-if (values.json) {
-  const date = new Date().toISOString().slice(0, 10)
-  const report = { date, adapter, tuning: model.tuning, loadSeconds, firstAnswerSeconds, rows }
-  await Bun.write(values.json, `${JSON.stringify(report, undefined, 2)}\n`)
+async function runLong(): Promise<LongReport> {
+  const shape = await readTwinShape(options.folder)
+  const softmaxPositions = numbers('softmax-positions')
+  const { glaze, adapter, stateBytes } = await measureModel()
+  const softmax: LongReport['softmax'] = { shape, rows: [] }
+  if (softmaxPositions.length > 0) {
+    const name = 'softmax model of the same shape, random weights'
+    console.log(`\n${name}`)
+    const long = { positions: softmaxPositions, log: console.log }
+    softmax.rows = await measureTwin(options, long)
+    printRows(name, softmax.rows)
+  }
+  return { date, model: basename(options.folder), adapter, stateBytes, glaze, softmax }
+}
+
+async function measureModel() {
+  await using bench = await loadForBench(options)
+  const adapter = bench.model.gpu.adapter.name
+  console.log(`${options.folder} on ${adapter}`)
+  const positions = numbers('positions')
+  const glaze = await measureLong(bench, { positions, rounds, log: console.log })
+  printRows('glaze', glaze)
+  return { glaze, adapter, stateBytes: bench.model.plan.slotBytes }
+}
+
+async function writeJson(report: unknown): Promise<void> {
+  if (values.json) await Bun.write(values.json, `${JSON.stringify(report, undefined, 2)}\n`)
+}
+
+async function writeSvg(report: LongReport): Promise<void> {
+  if (values.svg) await Bun.write(values.svg, longSvg(report))
+}
+
+/** Whole numbers, ascending, of an option that lists them. */
+function numbers(name: 'rounds' | 'positions' | 'softmax-positions'): number[] {
+  const list = values[name]
+    .split(',')
+    .filter((part) => part.trim() !== '')
+    .map(Number)
+  if (list.every((value) => Number.isInteger(value) && value > 0)) return list.sort((a, b) => a - b)
+  throw new ConfigError(`--${name} ${values[name]}: whole numbers above 0 are needed`)
+}
+
+function truth(name: 'batch-invariant'): boolean | undefined {
+  const value = values[name]
+  if (value === undefined) return undefined
+  if (value === 'true' || value === 'false') return value === 'true'
+  throw new ConfigError(`--${name} ${value}: true or false is needed`)
+}
+
+function printColumns(name: string, cells: readonly string[]): void {
+  console.log(name.padEnd(28) + cells.map((cell) => cell.padStart(11)).join(''))
 }

@@ -29,8 +29,12 @@ const HEAD = { name: 'lm_head', N: 4096, K: 256, rows: 'logit_rows' as const }
 const gpu = await openGpu({ adapter: process.env.GLAZE_ADAPTER || 'auto' })
 const buffers = new Buffers(gpu.device, gpu.limits.maxBindingSize)
 const pipelines = new Pipelines(gpu.device)
-const { variant } = chooseTuning(gpu, { kernels: process.argv[2] ?? 'auto', dtype: 'auto' })
-console.log(`${gpu.adapter.name}, ${variant}; milliseconds, best of ${TRIES}`)
+const tuning = chooseTuning(gpu, {
+  kernels: process.argv[2] ?? 'auto',
+  dtype: 'auto',
+  batchInvariant: undefined,
+})
+console.log(`${gpu.adapter.name}, ${tuning.variant}; milliseconds, best of ${TRIES}`)
 const most = Math.max(...ROWS)
 const step = await StepBuffer.create(buffers, { tokens: most, segments: 1, logitRows: most })
 const random = new Random(1)
@@ -42,7 +46,7 @@ for (const type of ['f32', 'f16'] as const) {
   const layer: Plan[][] = []
   for (const product of [...PRODUCTS, HEAD]) {
     const weights = await matrix(product, type)
-    const plans = matmul({ variant, weights: type }, { ...product, weights, ...shared() })
+    const plans = matmul({ ...tuning, weights: type }, { ...product, weights, ...shared() })
     layer.push(plans)
     const program = await Program.compile(pipelines, plans)
     const figures: number[] = []
@@ -54,7 +58,7 @@ for (const type of ['f32', 'f16'] as const) {
   for (let i = 0; i < LAYERS; i++) {
     for (const product of PRODUCTS) {
       const weights = await matrix(product, type)
-      plans.push(...matmul({ variant, weights: type }, { ...product, weights, ...shared() }))
+      plans.push(...matmul({ ...tuning, weights: type }, { ...product, weights, ...shared() }))
     }
   }
   const program = await Program.compile(pipelines, [...plans, ...(layer.at(-1) ?? [])])

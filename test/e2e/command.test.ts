@@ -41,8 +41,13 @@ describe('glaze serve', () => {
       await using server = await startServer(['--max-num-seqs', '3'])
       const output = server.output()
       expect(output).toMatch(/^model {4}tales-gla-5m \(gla, 6 layers\)/m)
-      expect(output).toMatch(/^adapter {2}\S.*(plain|subgroup) kernels, float(16|32) weights$/m)
-      expect(output).toMatch(/^memory {3}weights [\d.]+ MiB, activations .*, 3 slots of 192 KiB$/m)
+      expect(output).toMatch(
+        /^adapter {2}\S.*batch-invariant (plain|subgroup) kernels, float(16|32) weights$/m,
+      )
+      expect(output).toMatch(
+        /^memory {3}weights [\d.]+ MiB, working memory .*, 3 slots of 192 KiB$/m,
+      )
+      expect(output).toMatch(/^prefixes \d+ states of 208 KiB are kept for reuse/m)
       expect(output).toMatch(/^start {4}[\d.]+ s, of them [\d.]+ s warm-up$/m)
       expect(output).toMatch(/curl http:\/\/127\.0\.0\.1:\d+\/v1\/completions/)
     },

@@ -1,150 +1,238 @@
-// What the engine does when a step or a request goes wrong, with a runner that is told what to do.
-import { describe, expect, test } from 'bun:test'
-import { GlazeEngine } from '../../src/engine/engine.ts'
-import type { Generation } from '../../src/engine/request.ts'
-import type { Runner } from '../../src/engine/runner.ts'
-import type { Segment } from '../../src/gpu/step.ts'
+// What the engine does when a step or a request goes wrong, over a device that is told what to do.
+import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from 'bun:test'
+import type { Sequence } from '../../src/engine/sequence.ts'
+import {
+  collect,
+  makePrompt,
+  makeRequest,
+  oneHot,
+  openFakeEngine,
+  textOf,
+} from '../helpers/fake-runner.ts'
 
-const VOCAB = 8
-const tokenizer = {
-  bytes: (id: number) => Uint8Array.of(97 + id),
-  isSpecial: () => false,
-  stripsLeadingSpace: false,
+const FAULT = { status: 503, code: 'engine_fault' }
+
+/** How each of these ended: its text, or the error. */
+async function outcomes(running: readonly Promise<unknown>[]): Promise<unknown[]> {
+  const settled = await Promise.allSettled(running)
+  return settled.map((each) => (each.status === 'fulfilled' ? each.value : each.reason))
 }
 
-/** An engine whose logits come from `answer`: one row for each wanted row of a step. */
-function engineOf(
-  answer: (segments: readonly Segment[]) => number[][],
-  options: { maxLength?: number; onError?: (message: string) => void } = {},
-) {
-  const runner = {
-    decoder: { slots: 2, vocabSize: VOCAB } as Runner['decoder'],
-    async run<T>(segments: readonly Segment[], _: readonly number[], use: (x: Float32Array) => T) {
-      await Promise.resolve()
-      return use(Float32Array.from(answer(segments).flat()))
-    },
-  }
-  return new GlazeEngine(runner, {
-    tokenizer,
-    eosTokenIds: [2],
-    maxLength: options.maxLength,
-    promptTokens: 64,
-    scoredTokens: 64,
-    onError: options.onError,
+/** Until everything that can happen without a step has happened. */
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+describe('steps that fail', () => {
+  const unhandled: unknown[] = []
+  const note = (reason: unknown) => unhandled.push(reason)
+
+  beforeEach(() => {
+    process.on('unhandledRejection', note)
   })
-}
 
-const row = (best: number): number[] =>
-  Array.from({ length: VOCAB }, (_, id) => (id === best ? 1 : 0))
-const rows = (segments: readonly Segment[], best: number) =>
-  segments.filter((segment) => segment.logits !== 'none').map(() => row(best))
+  afterEach(() => {
+    process.off('unhandledRejection', note)
+  })
 
-const request = (more = {}) => ({
-  id: 'r',
-  prompt: [1],
-  maxTokens: 3,
-  sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, seed: undefined },
-  stop: [],
-  ...more,
+  test('fail all requests and stop the engine: running, waiting and about to fork', async () => {
+    const errors: unknown[] = []
+    const { engine, runner } = await openFakeEngine({
+      held: true,
+      onError: (message, error) => errors.push([message, String(error)]),
+    })
+    const generations = [0, 1, 2].map((i) => engine.submit(makeRequest({ id: `r${i}` })))
+    const step = await runner.next()
+    generations.push(engine.fork(generations[0], makeRequest({ id: 'fork' })))
+    expect(engine.stats()).toMatchObject({ running: 2, waiting: 1, fault: undefined })
+    const ends = outcomes(generations.map(textOf))
+    step.fail(new Error('device lost'))
+    runner.release()
+    expect(await ends).toMatchObject([FAULT, FAULT, FAULT, FAULT])
+    expect(engine.stats()).toMatchObject({ fault: 'device lost', freeSlots: 2, waiting: 0 })
+    expect(() => engine.submit(makeRequest())).toThrow('the engine stopped: device lost')
+    await engine.close()
+    expect(errors).toEqual([['step failed', 'Error: device lost']])
+    expect(engine.stats().fault).toBe('device lost')
+  })
+
+  test('leave no rejection unhandled when the steps behind them fail as well', async () => {
+    const { engine, runner } = await openFakeEngine({ held: true })
+    const ends = outcomes([textOf(engine.submit(makeRequest()))])
+    const [first, second] = [await runner.next(), await runner.next()]
+    second.fail(new Error('second'))
+    await turn()
+    first.fail(new Error('first'))
+    expect(await ends).toMatchObject([{ ...FAULT, message: 'the engine stopped: first' }])
+    await engine.close()
+    await turn()
+    expect(unhandled).toEqual([])
+  })
+
+  test('take back nothing of what came before', async () => {
+    const { engine, runner } = await openFakeEngine({ held: true, logits: () => oneHot(3) })
+    const texts: string[] = []
+    const read = async () => {
+      for await (const { text } of engine.submit(makeRequest())) texts.push(text)
+    }
+    const end = outcomes([read()])
+    const [first, second] = [await runner.next(), await runner.next()]
+    first.finish()
+    const third = await runner.next()
+    second.fail(new Error('device lost'))
+    third.fail(new Error('device lost'))
+    expect(await end).toMatchObject([FAULT])
+    expect(texts).toEqual(['d'])
+  })
+
+  test('may fail while they are submitted, with another one on its way', async () => {
+    const { engine, runner } = await openFakeEngine({ held: true })
+    const ends = outcomes([textOf(engine.submit(makeRequest()))])
+    const [first, second] = [await runner.next(), await runner.next()]
+    runner.error = new Error('submitted in vain')
+    first.finish()
+    expect(await ends).toMatchObject([FAULT])
+    // The engine is not done before the device is.
+    let isClosed = false
+    const closing = engine.close().then(() => {
+      isClosed = true
+    })
+    await turn()
+    expect(isClosed).toBeFalse()
+    second.finish()
+    await closing
+    expect(engine.stats()).toMatchObject({ fault: 'submitted in vain', freeSlots: 2 })
+  })
+
+  test('are not needed: a device that is gone ends everything at once', async () => {
+    const { engine, runner } = await openFakeEngine({ held: true })
+    const ends = outcomes([0, 1, 2].map(() => textOf(engine.submit(makeRequest()))))
+    const step = await runner.next()
+    engine.fail('the driver said goodbye')
+    expect(await ends).toMatchObject([FAULT, FAULT, FAULT])
+    expect(engine.stats()).toMatchObject({ freeSlots: 2, running: 0, waiting: 0 })
+    // Results that come after all are for nobody.
+    step.finish()
+    runner.release()
+    await engine.close()
+    expect(engine.stats().fault).toBe('the driver said goodbye')
+  })
 })
 
-async function text(generation: Generation): Promise<string> {
-  let all = ''
-  for await (const output of generation) all += output.text
-  return all
-}
-
-describe('faults', () => {
-  test('a failed step fails its requests with status 503 and stops the engine', async () => {
-    const messages: string[] = []
-    const engine = engineOf(
-      () => {
-        throw new Error('device lost')
-      },
-      { onError: (message) => messages.push(message) },
-    )
-    const generations = [
-      engine.submit(request()),
-      engine.submit(request()),
-      engine.submit(request()),
-    ]
-    for (const generation of generations) {
-      expect(text(generation)).rejects.toMatchObject({ status: 503, code: 'engine_fault' })
-    }
-    await engine.close()
-    expect(engine.stats()).toMatchObject({ fault: 'device lost', freeSlots: 2, waiting: 0 })
-    expect(() => engine.submit(request())).toThrow('the engine stopped: device lost')
-    expect(messages).toEqual(['step failed'])
-  })
-
-  test('logits that are no numbers fail one request and spare its neighbour', async () => {
-    const engine = engineOf((segments) =>
-      segments.map((segment) => (segment.slot === 0 ? row(3).fill(Number.NaN) : row(3))),
-    )
-    const broken = text(engine.submit(request()))
-    const fine = text(engine.submit(request()))
-    expect(broken).rejects.toMatchObject({ status: 500 })
-    expect(await fine).toBe('ddd')
+describe('requests that fail alone', () => {
+  test('logits that are no numbers', async () => {
+    const errors: string[] = []
+    const { engine } = await openFakeEngine({
+      logits: ({ slot }) => oneHot(3).fill(Number.NaN, 0, slot === 0 ? 16 : 0),
+      onError: (message) => errors.push(message),
+    })
+    const ends = await outcomes([
+      textOf(engine.submit(makeRequest({ id: 'broken' }))),
+      textOf(engine.submit(makeRequest())),
+    ])
+    expect(ends).toMatchObject([
+      { status: 500, message: 'generation failed: the model computed NaN or infinite logits' },
+      'ddd',
+    ])
+    expect(errors).toEqual(['request broken failed'])
     expect(engine.stats()).toMatchObject({ freeSlots: 2, fault: undefined })
   })
-  test('a closed engine takes no more', async () => {
-    const engine = engineOf((segments) => rows(segments, 3))
-    const running = text(engine.submit(request({ maxTokens: 1000 })))
-    await engine.close()
-    expect(await running).toBe('')
-    expect(() => engine.submit(request())).toThrow('it is shutting down')
+
+  test('a mask that allows nothing is the fault of the caller', async () => {
+    const errors: string[] = []
+    const { engine } = await openFakeEngine({
+      logits: () => oneHot(3),
+      onError: (message) => errors.push(message),
+    })
+    const masked = (allowedTokenIds: number[]) =>
+      textOf(
+        engine.submit(makeRequest({ sampling: { ...makeRequest().sampling, allowedTokenIds } })),
+      )
+    const ends = await outcomes([masked([]), masked([1, 5])])
+    expect(ends).toMatchObject([
+      { status: 400, message: 'no token is allowed: every id is banned' },
+      'bbb',
+    ])
+    expect(errors).toEqual([])
+    expect(engine.stats()).toMatchObject({ freeSlots: 2, fault: undefined })
+  })
+
+  test('text that cannot be made', async () => {
+    const errors: [string, unknown][] = []
+    const { engine } = await openFakeEngine({
+      logits: ({ slot }) => oneHot(3 + slot),
+      tokenizer: {
+        bytes: (id) => {
+          if (id === 4) throw new Error('no bytes for 4')
+          return Uint8Array.of(97 + id)
+        },
+        isSpecial: () => false,
+        stripsLeadingSpace: false,
+      },
+      onError: (message, error) => errors.push([message, String(error)]),
+    })
+    const ids = ['fine', 'broken', 'fine too']
+    const ends = await outcomes(ids.map((id) => textOf(engine.submit(makeRequest({ id })))))
+    expect(ends[0]).toBe('ddd')
+    expect(ends[1]).toMatchObject({ status: 500, message: 'generation failed: no bytes for 4' })
+    // The third one has the slot of the second one, and is none the better for it.
+    expect(ends[2]).toMatchObject({ status: 500 })
+    expect(errors[0]).toEqual(['request broken failed', 'Error: no bytes for 4'])
+    expect(engine.stats()).toMatchObject({ freeSlots: 2, fault: undefined })
+  })
+
+  test('scores of a prompt whose logits are no numbers', async () => {
+    const { engine } = await openFakeEngine({
+      logits: ({ count, slot }) => oneHot(3).fill(count === 2 && slot === 0 ? Number.NaN : 0, 0, 2),
+    })
+    const prompt = makePrompt(5)
+    const ends = await outcomes([
+      textOf(engine.submit(makeRequest({ prompt, promptLogprobs: 0 }))),
+      textOf(engine.submit(makeRequest({ prompt, promptLogprobs: 0 }))),
+    ])
+    expect(ends).toMatchObject([{ status: 500 }, 'ddd'])
   })
 })
 
-describe('ends', () => {
-  test('an iterator that is given up before its first round frees the slot', async () => {
-    const engine = engineOf((segments) => rows(segments, 3))
-    const iterator = engine.submit(request({ maxTokens: 1000 }))[Symbol.asyncIterator]()
-    await iterator.return!()
-    expect(engine.stats()).toMatchObject({ freeSlots: 2, waiting: 0, running: 0 })
-    expect(await iterator.next()).toEqual({ done: true, value: undefined })
-  })
+describe('leaks', () => {
+  afterEach(() => mock.restore())
 
-  test('an end-of-sequence token ends the text, unless it is to be ignored', async () => {
-    const engine = engineOf((segments) => rows(segments, 2))
-    expect(await text(engine.submit(request()))).toBe('')
-    expect(await text(engine.submit(request({ ignoreEos: true })))).toBe('ccc')
-  })
-
-  test('max_tokens 0 scores the prompt and generates nothing', async () => {
-    const engine = engineOf((segments) => segments[0].tokens.map(() => row(1)))
-    const outputs = []
-    for await (const output of engine.submit(
-      request({ prompt: [1, 1, 4], maxTokens: 0, promptLogprobs: 1 }),
-    )) {
-      outputs.push(output)
+  test('a slot that is missing when nothing runs stops the engine', async () => {
+    const errors: [string, unknown][] = []
+    const { engine, runner, admission } = await openFakeEngine({
+      held: true,
+      onError: (message, error) => errors.push([message, String(error)]),
+    })
+    const started: Sequence[] = []
+    const start = admission.start.bind(admission)
+    admission.start = (sequence) => {
+      started.push(sequence)
+      start(sequence)
     }
-    expect(outputs).toHaveLength(1)
-    const norm = Math.log(Math.E + VOCAB - 1)
-    expect(outputs[0]).toMatchObject({ text: '', tokens: [], finish: { reason: 'length' } })
-    expect(outputs[0].promptLogprobs!.map((each) => each?.id)).toEqual([undefined, 1, 4])
-    expect(outputs[0].promptLogprobs![1]!.logprob).toBeCloseTo(1 - norm, 6)
-    expect(outputs[0].promptLogprobs![2]!.logprob).toBeCloseTo(-norm, 6)
-    expect(outputs[0].promptLogprobs![2]!.top.map((each) => each.id)).toEqual([1])
+    const outputs = collect(engine.submit(makeRequest({ maxTokens: 1 })))
+    const step = await runner.next()
+    started[0].slot = undefined
+    step.finish()
+    // The request itself has got all it asked for.
+    expect((await outputs).at(-1)?.finish).toBeDefined()
+    await turn()
+    const message = 'broken invariant: idle with 1 of 2 slots free'
+    expect(errors).toEqual([[expect.any(String), `Error: ${message}`]])
+    expect(engine.stats().fault).toBe(message)
+    expect(() => engine.submit(makeRequest())).toThrow(message)
   })
 
-  test('a bounded model cuts completions and refuses prompts that leave no room', async () => {
-    const engine = engineOf((segments) => rows(segments, 3), { maxLength: 4 })
-    expect(await text(engine.submit(request({ prompt: [1, 1], maxTokens: 100 })))).toBe('dd')
-    expect(() => engine.submit(request({ prompt: [1, 1, 1, 1] }))).toThrow(
-      'prompt has 4 tokens; the model takes 4 with the completion',
-    )
-  })
-
-  test('an abort between steps ends the iteration without a finish', async () => {
-    const engine = engineOf((segments) => rows(segments, 3))
-    const generation = engine.submit(request({ maxTokens: 1000 }))
-    let outputs = 0
-    for await (const output of generation) {
-      expect(output.finish).toBeUndefined()
-      if (++outputs === 5) generation.abort()
+  test('so does a row of the prefix cache', async () => {
+    const { engine, cache } = await openFakeEngine({ snapshots: 2 })
+    await textOf(engine.submit(makeRequest({ prompt: makePrompt(70) })))
+    await turn()
+    expect(engine.stats()).toMatchObject({ fault: undefined, prefixCache: { snapshots: 1 } })
+    cache.check = () => {
+      throw new Error('a row was lost')
     }
-    expect(outputs).toBe(5)
-    expect(engine.stats().freeSlots).toBe(2)
+    // It is looked for once in a while.
+    const aMinuteLater = performance.now() + 60_000
+    spyOn(performance, 'now').mockImplementation(() => aMinuteLater)
+    await textOf(engine.submit(makeRequest()))
+    await turn()
+    expect(engine.stats().fault).toBe('a row was lost')
   })
 })

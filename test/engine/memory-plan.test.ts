@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { parseModelConfig } from '../../models/config.ts'
 import { stateLayout } from '../../models/state.ts'
-import { planMemory } from '../../src/engine/memory-plan.ts'
+import { type MemoryOptions, planMemory, planPrefixCache } from '../../src/engine/memory-plan.ts'
 
 const GiB = 2 ** 30
 const MiB = 2 ** 20
@@ -36,11 +36,20 @@ const gla13b = { model_type: 'gla', hidden_size: 2048, num_heads: 4, num_hidden_
 const gla340m = { model_type: 'gla', hidden_size: 1024, num_heads: 4, num_hidden_layers: 24 }
 const gsa7b = { ...gla7b, model_type: 'gsa', feature_map: 'swish', num_slots: 64 }
 
-function plan(json: object, more: object = {}, maxLength = 4096) {
+const software = { ...gpu, adapter: { ...gpu.adapter, software: true } }
+
+const options: MemoryOptions = {
+  maxNumSeqs: undefined,
+  maxNumBatchedTokens: 512,
+  stateMemory: undefined,
+  prefixCacheBytes: undefined,
+  prefixCacheHostBytes: undefined,
+}
+
+function plan(json: object, more: Partial<MemoryOptions> = {}, maxLength = 4096, device = gpu) {
   const config = parseModelConfig(json, 'config.json')
   const layout = stateLayout(config, maxLength)
-  const options = { maxNumSeqs: undefined, maxNumBatchedTokens: 512, stateMemory: undefined }
-  return { ...planMemory(gpu, config, layout, { ...options, ...more }), layout }
+  return { ...planMemory(device, config, layout, { ...options, ...more }), layout }
 }
 
 describe('memory plan', () => {
@@ -61,6 +70,29 @@ describe('memory plan', () => {
     expect(slots).toBe(32)
     expect(limits).toEqual({ tokens: 544, segments: 32, logitRows: 32 + 512 })
     expect(plan({ ...gla7b, vocab_size: 2 ** 20 }).limits.logitRows).toBe(64 + 64)
+  })
+
+  test("a software adapter gets less, for its memory is the host's", () => {
+    expect(plan(gla7b, {}, 4096, software).slots).toBe(64)
+    expect(plan(gla13b, {}, 4096, software).slots).toBe(Math.floor(GiB / (48 * MiB)))
+  })
+
+  test('asking for as many slots as fit is fine, for one more is not', () => {
+    const half = { stateMemory: GiB / 2 }
+    expect(plan(gla7b, { ...half, maxNumSeqs: 32 }).slots).toBe(32)
+    expect(() => plan(gla7b, { ...half, maxNumSeqs: 33 })).toThrow(/33 slots .* 32 fit/)
+  })
+
+  test('scored prompts have room for a chunk, and for no more than a step holds', () => {
+    const scored = (vocabSize: number, maxNumBatchedTokens: number) => {
+      const { slots, limits } = plan({ ...gla7b, vocab_size: vocabSize }, { maxNumBatchedTokens })
+      return limits.logitRows - slots
+    }
+    expect(scored(32000, 128)).toBe(128)
+    // 64 MiB hold 524 rows of 32,000 floats.
+    expect(scored(32000, 2048)).toBe(512)
+    expect(scored(152064, 2048)).toBe(64)
+    expect(scored(2 ** 18, 2048)).toBe(64)
   })
 
   const hybrid = { ...gla7b, attn: { layers: [0, 1], num_heads: 32, num_kv_heads: 8 } }
@@ -104,5 +136,18 @@ describe('memory plan', () => {
     ],
   ])('%s', (_, json, options, maxLength, message) => {
     expect(() => plan(json, options, maxLength)).toThrow(message)
+  })
+})
+
+describe('prefix cache', () => {
+  test.each([
+    ['a GPU keeps a tier in host memory', gpu, {}, GiB, 2 * GiB],
+    ['a software adapter has one tier', software, {}, 64 * MiB, 0],
+    ['options count on a GPU', gpu, { prefixCacheBytes: 5, prefixCacheHostBytes: 7 }, 5, 7],
+    ['and on a software adapter', software, { prefixCacheBytes: 5, prefixCacheHostBytes: 7 }, 5, 7],
+    ['0 switches it off', gpu, { prefixCacheBytes: 0, prefixCacheHostBytes: 0 }, 0, 0],
+    ['each alone', gpu, { prefixCacheHostBytes: 0 }, GiB, 0],
+  ])('%s', (_, device, more, gpuBytes, hostBytes) => {
+    expect(planPrefixCache(device, { ...options, ...more })).toEqual({ gpuBytes, hostBytes })
   })
 })

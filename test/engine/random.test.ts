@@ -1,7 +1,7 @@
 // The generator against published answers, and the numbers made of it.
 
 import { expect, test } from 'bun:test'
-import { randomSeed, seedKey, threefry2x32, uniform } from '../../src/engine/random.ts'
+import { randomBits, randomSeed, seedKey, threefry2x32 } from '../../src/engine/random.ts'
 
 // Random123 1.14, tests/kat_vectors, lines "threefry2x32 20": counter, key, answer.
 test.each<[[number, number], [number, number], [number, number]]>([
@@ -35,21 +35,18 @@ test.each<[bigint | number, [number, number]]>([
   expect(seedKey(seed)).toEqual(words)
 })
 
-test('a uniform number is the upper 24 bits of the first word', () => {
-  expect(uniform(0, 0)).toBe(0x6b2001 / 2 ** 24)
-  const [word] = threefry2x32([5, 1], [77, 0])
-  expect(uniform(2n ** 32n + 5n, 77)).toBe((word >>> 8) / 2 ** 24)
+test('random bits are the first word for the words of the seed and the step', () => {
+  expect(randomBits(0, 0)).toBe(0x6b200159)
+  expect(randomBits(2n ** 32n + 5n, 77)).toBe(threefry2x32([5, 1], [77, 0])[0])
 })
 
-test('numbers of a seed are spread evenly over [0, 1) and differ from those of other seeds', () => {
+test('bits of a seed are spread evenly and differ from those of other seeds', () => {
   const buckets = new Array(64).fill(0)
   let same = 0
   for (let step = 0; step < 64_000; step++) {
-    const number = uniform(42, step)
-    expect(number >= 0 && number < 1).toBe(true)
-    expect(Math.fround(number)).toBe(number)
-    buckets[Math.floor(number * 64)]++
-    if (number === uniform(43, step)) same++
+    const bits = randomBits(42, step)
+    buckets[bits >>> 26]++
+    if (bits === randomBits(43, step)) same++
   }
   const chiSquare = buckets.reduce((sum, count) => sum + (count - 1000) ** 2 / 1000, 0)
   // 63 degrees of freedom: 99.99 % lie between 27 and 116.

@@ -1,182 +1,183 @@
-// The sampler against a twin that sorts, the shape of what it draws, and log-probabilities.
-
+// The sampler against an independent distribution, its borders, its weights, and what goes to and
+// comes from the device.
 import { describe, expect, test } from 'bun:test'
-import fc from 'fast-check'
-import { uniform } from '../../src/engine/random.ts'
+import { randomBits } from '../../src/engine/random.ts'
+import type { SamplingParams } from '../../src/engine/request.ts'
 import {
-  argmax,
-  bestRanked,
-  type Filters,
-  logSumExp,
-  sample,
+  readResult,
+  type SlotTables,
+  sampleRow,
+  samplingFields,
   tokenLogprobs,
+  weightOfDeficit,
 } from '../../src/engine/sampler.ts'
-
-const NEUTRAL: Filters = { temperature: 1, topK: 0, topP: 1, minP: 0 }
-
-/** The probabilities that the rules of `sample` give, by sorting the whole vocabulary. */
-function naive(logits: Float32Array, filters: Filters): number[] {
-  const { temperature, topK, topP, minP } = filters
-  const max = Math.max(...logits)
-  let ranked = Array.from(logits, (logit, id) => ({
-    id,
-    weight: Math.exp((logit - max) / temperature),
-  })).sort((left, right) => logits[right.id] - logits[left.id] || left.id - right.id)
-  const weigh = () => ranked.reduce((sum, each) => sum + each.weight, 0)
-  if (topK > 0) ranked = ranked.slice(0, topK)
-  const target = topP * weigh()
-  let reached = 0
-  if (topP < 1) {
-    ranked = ranked.filter(({ weight }, place) => {
-      const keep = place === 0 || reached < target
-      reached += weight
-      return keep
-    })
-  }
-  ranked = ranked.filter(({ weight }) => weight >= minP)
-  const total = weigh()
-  const probabilities = new Array(logits.length).fill(0)
-  for (const { id, weight } of ranked) probabilities[id] = weight / total
-  return probabilities
-}
-
-/** The token where the running sum of probabilities, in order of ids, passes the number. */
-function naiveDraw(probabilities: number[], number: number): number {
-  let sum = 0
-  for (const [id, probability] of probabilities.entries()) {
-    sum += probability
-    if (sum > number) return id
-  }
-  return probabilities.findLastIndex((probability) => probability > 0)
-}
-
-// Logits in steps of a half: many ties, also at the border of what is kept.
-const tiedLogits = fc
-  .array(fc.integer({ min: -8, max: 8 }), { minLength: 1, maxLength: 60 })
-  .map((halves) => Float32Array.from(halves, (half) => half / 2))
-// Shares that no sum of weights meets exactly, where rounding would decide.
-const share = fc.integer({ min: 1, max: 99 }).map((percent) => percent / 100 + 0.00123)
-const filterSets = fc.record<Filters>({
-  temperature: fc.constantFrom(0.01, 0.5, 1, 1.7, 100),
-  topK: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 70 })),
-  topP: fc.oneof(fc.constant(1), share),
-  minP: fc.oneof(fc.constant(0), share),
-})
-
-test('every number draws what the sorting twin draws', () => {
-  fc.assert(
-    fc.property(tiedLogits, filterSets, (logits, filters) => {
-      const probabilities = naive(logits, filters)
-      for (let step = 0; step < 20; step++) {
-        const number = uniform(7, step)
-        expect(sample(logits, filters, number)).toBe(naiveDraw(probabilities, number))
-      }
-    }),
-    { seed: 1, numRuns: 4000 },
-  )
-})
-
-test('a large vocabulary is cut like the sorting twin cuts it', () => {
-  const logits = Float32Array.from(
-    { length: 32_000 },
-    (_, id) => Math.round(uniform(1, id) * 400) / 40,
-  )
-  for (const filters of [
-    { ...NEUTRAL, topK: 500 },
-    { ...NEUTRAL, topP: 0.9 },
-    { ...NEUTRAL, minP: 0.2 },
-    { temperature: 0.7, topK: 3000, topP: 0.95, minP: 0.01 },
-  ]) {
-    const probabilities = naive(logits, filters)
-    for (let step = 0; step < 30; step++) {
-      const number = uniform(2, step)
-      expect(sample(logits, filters, number)).toBe(naiveDraw(probabilities, number))
-    }
-  }
-})
+import { RESULT_WORDS } from '../../src/gpu/ops/sample.ts'
+import { chiSquareRatio, distribution, NEUTRAL } from '../helpers/sampling.ts'
 
 const LOGITS = new Float32Array([0.5, 2, -1, 2, 0, 1, -0.5, 1.5, 1, -3, 0.25, 1])
+const GREATEST = 2 ** 32 - 1
 
-test.each<[string, Partial<Filters>, number[]]>([
-  ['nothing', {}, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]],
-  ['temperature 0.5', { temperature: 0.5 }, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11]],
-  ['temperature 2', { temperature: 2 }, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]],
-  ['top-k 4, with a tie at the border', { topK: 4 }, [1, 3, 5, 7]],
-  ['top-k 1', { topK: 1 }, [1]],
-  ['top-p 0.45', { topP: 0.45 }, [1, 3]],
-  ['top-p 0.65, with a tie at the border', { topP: 0.65 }, [1, 3, 5, 7]],
-  ['min-p 0.3', { minP: 0.3 }, [1, 3, 5, 7, 8, 11]],
-  ['all', { temperature: 1.5, topK: 6, topP: 0.9, minP: 0.55 }, [1, 3, 7]],
-])('100,000 draws with %s', (_, change, drawn) => {
-  const filters = { ...NEUTRAL, ...change }
-  const draws = 100_000
+/** Every other token was seen: in the prompt, in the completion, in both. */
+const HISTORY = Uint32Array.from(LOGITS, (_, id) => [0, 2 ** 31, 0, 3, 0, 2 ** 31 + 1][id % 6])
+const logitBias = new Map([
+  [2, 2.5],
+  [9, 5],
+])
+
+/** The tables that the engine would fill for these parameters. */
+function tablesOf({ logitBias, allowedTokenIds, bannedTokenIds }: SamplingParams): SlotTables {
+  const bias = new Float32Array(LOGITS.length)
+  for (const [id, value] of logitBias ?? []) bias[id] = value
+  const mask = new Uint32Array(1)
+  for (const id of allowedTokenIds ?? LOGITS.keys()) mask[0] |= 1 << id
+  for (const id of bannedTokenIds ?? []) mask[0] &= ~(1 << id)
+  return { bias, mask, history: HISTORY }
+}
+
+test.each<[string, Partial<SamplingParams>, number]>([
+  ['nothing', {}, 12],
+  ['temperature 0.5', { temperature: 0.5 }, 12],
+  ['temperature 3', { temperature: 3 }, 12],
+  ['top-k 5, with a tie at the border', { topK: 5 }, 5],
+  ['top-p 0.45', { topP: 0.45 }, 2],
+  ['top-p 0.65, with a tie at the border', { topP: 0.65 }, 4],
+  ['min-p 0.3', { minP: 0.3 }, 6],
+  ['penalties', { repetitionPenalty: 1.5, presencePenalty: 0.4, frequencyPenalty: 0.3 }, 12],
+  ['bias', { logitBias, topK: 8 }, 8],
+  ['masks', { allowedTokenIds: [0, 1, 5, 6, 8, 9], bannedTokenIds: [1] }, 5],
+  [
+    'all',
+    { temperature: 1.5, topK: 8, topP: 0.85, minP: 0.45, logitBias, presencePenalty: 0.25 },
+    6,
+  ],
+])('100,000 draws with %s', (_, change, kept) => {
+  const params = { ...NEUTRAL, ...change }
+  const fields = samplingFields(params)
+  const tables = tablesOf(params)
   const counts = new Array(LOGITS.length).fill(0)
-  for (let step = 0; step < draws; step++) counts[sample(LOGITS, filters, uniform(11, step))]++
-  // Tokens too rare to be expected once are left to the chi-square of the others.
-  const seen = counts.flatMap((count, id) => (count > 0 ? [id] : []))
-  expect(seen.filter((id) => !drawn.includes(id) && counts[id] > 5)).toEqual([])
-  const probabilities = naive(LOGITS, filters)
-  let chiSquare = 0
-  for (const id of drawn) {
-    const expected = probabilities[id] * draws
-    chiSquare += (counts[id] - expected) ** 2 / expected
+  for (let step = 0; step < 100_000; step++) {
+    const drawn = sampleRow(LOGITS, { ...fields, random: randomBits(11, step) }, tables)
+    expect(drawn.kept).toBe(kept)
+    counts[drawn.id]++
   }
-  const freedom = drawn.length - 1
-  expect(chiSquare).toBeLessThanOrEqual(freedom + 4 * Math.sqrt(2 * freedom))
+  const probabilities = distribution(LOGITS, params, tables)
+  expect(probabilities.filter((probability) => probability > 0).length).toBe(kept)
+  expect(chiSquareRatio(counts, probabilities)).toBeLessThan(1)
+})
+
+test('chi-square tells a distribution from one that is off by 5 %', () => {
+  const counts = [50_000, 50_000]
+  expect(chiSquareRatio(counts, [0.5, 0.5])).toBe(0)
+  expect(chiSquareRatio(counts, [0.525, 0.475])).toBeGreaterThan(1)
+  expect(chiSquareRatio([1, 99_999], [0, 1])).toBe(Infinity)
 })
 
 describe('borders', () => {
   const even = new Float32Array(8)
-
-  test.each<[string, Partial<Filters>, number, number]>([
-    ['the least number draws the first token', {}, 0, 0],
-    ['the greatest number draws the last token', {}, 1 - 2 ** -24, 7],
-    ['a number at the border of two tokens draws the later', {}, 0.5, 4],
-    ['a share that is met exactly needs no further token', { topP: 0.5 }, 1 - 2 ** -24, 3],
-    ['top-p 0 keeps the best token', { topP: 0 }, 0.9, 0],
-    ['top-k above the vocabulary keeps all', { topK: 100 }, 1 - 2 ** -24, 7],
-    ['min-p 1 keeps all that equal the best', { minP: 1 }, 1 - 2 ** -24, 7],
-    ['temperature 0 takes the first of the best', { temperature: 0 }, 0.9, 0],
-  ])('%s', (_, change, number, expected) => {
-    expect(sample(even, { ...NEUTRAL, ...change }, number)).toBe(expected)
+  test.each<[string, Partial<SamplingParams>, number, number, number]>([
+    ['the least number draws the first token', {}, 0, 0, 8],
+    ['the greatest number draws the last token', {}, GREATEST, 7, 8],
+    ['a number at the border of two tokens draws the later', {}, 2 ** 31, 4, 8],
+    ['a share that is met exactly needs no further token', { topP: 0.5 }, GREATEST, 3, 4],
+    ['a share just above needs one', { topP: 0.50001 }, GREATEST, 4, 5],
+    ['top-p 0 keeps the best token', { topP: 0 }, GREATEST, 0, 1],
+    ['top-k above the vocabulary keeps all', { topK: 1e12 }, GREATEST, 7, 8],
+    ['min-p 1 keeps all that equal the best', { minP: 1 }, GREATEST, 7, 8],
+    ['temperature 0 takes the first of the best', { temperature: 0 }, GREATEST, 0, 1],
+    ['an infinite temperature draws evenly', { temperature: Infinity }, GREATEST, 7, 8],
+  ])('%s', (_, change, random, id, kept) => {
+    const row = { ...samplingFields({ ...NEUTRAL, ...change }), random }
+    expect(sampleRow(even, row)).toEqual({ id, kept, finite: true, allowed: true })
   })
 
-  test('a token whose weight is 0 is never drawn', () => {
+  test('a token past a deficit of 30 is never drawn', () => {
     const logits = new Float32Array([-3e38, 0, 3e38, -3e38])
-    expect(sample(logits, NEUTRAL, 0)).toBe(2)
-    expect(sample(logits, NEUTRAL, 1 - 2 ** -24)).toBe(2)
-    expect(sample(logits, { ...NEUTRAL, temperature: 1e-320 }, 0.5)).toBe(2)
+    const row = samplingFields(NEUTRAL)
+    for (const random of [0, GREATEST]) {
+      expect(sampleRow(logits, { ...row, random })).toMatchObject({ id: 2, kept: 1 })
+    }
+    const edge = new Float32Array([0, 30, 31]).map((deficit) => -deficit * Math.LN2)
+    expect(sampleRow(edge, { ...row, scale: Math.fround(Math.LOG2E), random: 0 }).kept).toBe(2)
   })
 
-  test('a number outside [0, 1) is a fault of the caller', () => {
-    expect(() => sample(even, NEUTRAL, 1)).toThrow('uniform is 1')
-    expect(() => sample(even, NEUTRAL, Number.NaN)).toThrow('uniform is NaN')
+  test('zeros of both signs and what is next to them rank by id', () => {
+    const logits = new Float32Array([-1, -0, 1e-40, 0])
+    const row = { ...samplingFields({ ...NEUTRAL, temperature: 0 }), random: 0 }
+    expect(sampleRow(logits, row).id).toBe(1)
   })
 
-  test('the logits are left alone', () => {
-    const logits = LOGITS.slice()
-    sample(logits, { temperature: 0.5, topK: 4, topP: 0.5, minP: 0.1 }, 0.3)
-    expect(logits).toEqual(LOGITS)
+  test('a mask that allows nothing, and one that allows one token', () => {
+    const row = { ...samplingFields({ ...NEUTRAL, allowedTokenIds: [] }), random: 5 }
+    const none = sampleRow(even, row, { mask: new Uint32Array([0]) })
+    expect(none).toEqual({ id: 0, kept: 0, finite: true, allowed: false })
+    expect(sampleRow(even, row, { mask: new Uint32Array([1 << 6]) }).id).toBe(6)
   })
-})
 
-describe.each([Number.NaN, Infinity, -Infinity])('a logit of %p', (bad) => {
-  const logits = LOGITS.slice()
-  logits[4] = bad
-  test.each<[string, () => unknown]>([
-    ['greedy', () => sample(logits, { ...NEUTRAL, temperature: 0 }, 0)],
-    ['sampling', () => sample(logits, { ...NEUTRAL, topK: 2 }, 0.5)],
-    ['argmax', () => argmax(logits)],
-    ['logSumExp', () => logSumExp(logits)],
-    ['logprobs', () => tokenLogprobs(logits, 0, 3)],
-  ])('is refused by %s', (_, act) => {
-    expect(act).toThrow(`logit of token 4 is ${bad}`)
+  test.each([Number.NaN, Infinity, -Infinity])('a logit of %p is told', (bad) => {
+    const row = { ...samplingFields(NEUTRAL), random: 0 }
+    const drawn = sampleRow(new Float32Array([1, bad, 2]), row)
+    expect(drawn).toEqual({ id: 0, kept: 0, finite: false, allowed: true })
   })
 })
 
-test('argmax takes the lowest id of equals', () => {
-  expect(argmax(LOGITS)).toBe(1)
-  expect(argmax(new Float32Array([-5, -0, 0]))).toBe(1)
+describe('weights', () => {
+  test('are within 2^-16 of the exact power and fall as deficits rise', () => {
+    expect(weightOfDeficit(0)).toBe(2 ** 30)
+    let last = 2 ** 30
+    let worst = 0
+    for (let deficit = 1; deficit <= 65536; deficit++) {
+      const weight = weightOfDeficit(deficit)
+      if (weight > last) throw new Error(`weight rises at ${deficit}`)
+      last = weight
+      // The exact deficit is anywhere up to the next 65536th.
+      for (const exact of [deficit, deficit + 1]) {
+        worst = Math.max(worst, Math.abs(weight / 2 ** (30 - exact / 65536) - 1))
+      }
+    }
+    expect(worst).toBeLessThan(2 ** -16)
+    expect(last).toBe(2 ** 29)
+  })
+
+  test('halve with each whole deficit, down to 1 and 0', () => {
+    for (let whole = 1; whole <= 30; whole++) {
+      expect(weightOfDeficit(whole * 65536)).toBe(2 ** (30 - whole))
+    }
+    expect(weightOfDeficit(30 * 65536 + 1)).toBe(0)
+  })
+})
+
+describe('fields for the device', () => {
+  test('neutral parameters switch everything off', () => {
+    expect(samplingFields({ ...NEUTRAL, logitBias: new Map(), bannedTokenIds: [] })).toEqual({
+      scale: Math.fround(Math.LOG2E),
+      topK: 0,
+      topP: 65536,
+      minWeight: 0,
+      penalties: undefined,
+      biased: false,
+      masked: false,
+    })
+  })
+
+  test.each<[Partial<SamplingParams>, object]>([
+    [{ temperature: 0 }, { scale: 0 }],
+    [{ temperature: 1e-6 }, { scale: 0 }],
+    [{ temperature: 0.5 }, { scale: Math.fround(2 * Math.LOG2E) }],
+    [{ topP: 0.9 }, { topP: 58982 }],
+    [{ topP: 1e-9 }, { topP: 1 }],
+    [{ minP: 0.1 }, { minWeight: 107374183 }],
+    [{ minP: 1 }, { minWeight: 2 ** 30 }],
+    [{ logitBias }, { biased: true }],
+    [{ allowedTokenIds: [] }, { masked: true }],
+    [{ bannedTokenIds: [3] }, { masked: true }],
+    [{ frequencyPenalty: 0.5 }, { penalties: { repetition: 1, presence: 0, frequency: 0.5 } }],
+    [
+      { repetitionPenalty: 1.1, presencePenalty: -1 },
+      { penalties: { repetition: 1.1, presence: -1, frequency: 0 } },
+    ],
+  ])('%p', (change, expected) => {
+    expect(samplingFields({ ...NEUTRAL, ...change })).toMatchObject(expected)
+  })
 })
 
 describe('log-probabilities', () => {
@@ -195,20 +196,30 @@ describe('log-probabilities', () => {
   })
 
   test('sum to one for 32,000 tokens, far from zero too', () => {
-    const logits = Float32Array.from({ length: 32_000 }, (_, id) => 1000 + 20 * uniform(3, id))
-    const norm = logSumExp(logits)
-    const sum = logits.reduce((total, logit) => total + Math.exp(logit - norm), 0)
+    const logits = Float32Array.from({ length: 32_000 }, (_, id) => 1000 + randomBits(3, id) / 2e8)
+    const { top } = tokenLogprobs(logits, 0, logits.length)
+    const sum = top.reduce((total, { logprob }) => total + Math.exp(logprob), 0)
     expect(Math.abs(sum - 1)).toBeLessThan(1e-9)
-    expect(tokenLogprobs(logits, 17, 0).logprob).toBe(logits[17] - norm)
   })
+})
 
-  test('the best ranked are those of a sort, ties by id', () => {
-    fc.assert(
-      fc.property(tiedLogits, fc.nat({ max: 20 }), (logits, count) => {
-        const sorted = [...logits.keys()].sort((a, b) => logits[b] - logits[a] || a - b)
-        expect(bestRanked(logits, count)).toEqual(sorted.slice(0, count))
-      }),
-      { seed: 4, numRuns: 2000 },
-    )
-  })
+test('a row of results is read from its place', () => {
+  const words = new Uint32Array(3 * RESULT_WORDS).fill(7)
+  const floats = new Float32Array(words.buffer)
+  const at = RESULT_WORDS
+  words.set([42, 0], at)
+  floats[at + 2] = -1.5
+  words.set([42, 3, 2 ** 32 - 1], at + 4)
+  floats.set([-1.5, -2], at + 24)
+  const logprobs = { id: 42, finite: true, allowed: true, logprob: -1.5 }
+  const top = [
+    { id: 42, logprob: -1.5 },
+    { id: 3, logprob: -2 },
+  ]
+  expect(readResult(words, at, 2)).toEqual({ ...logprobs, top })
+  expect(readResult(words, at, 5)).toEqual({ ...logprobs, top })
+  expect(readResult(words, at, 0)).toEqual({ ...logprobs, top: [] })
+  expect(readResult(words, at, undefined)).toEqual({ ...logprobs, logprob: Number.NaN, top: [] })
+  words[at + 1] = 2
+  expect(readResult(words, at, 2)).toMatchObject({ finite: true, allowed: false, top: [] })
 })

@@ -3,7 +3,6 @@ import { DeviceError } from '../../src/errors.ts'
 import { Buffers } from '../../src/gpu/buffers.ts'
 import { openGpu } from '../../src/gpu/device.ts'
 import { Pipelines } from '../../src/gpu/pipelines.ts'
-import { chooseTuning } from '../../src/gpu/tuning.ts'
 import { openTestGpu } from '../helpers/gpu.ts'
 
 const { gpu, buffers, pipelines } = await openTestGpu()
@@ -91,30 +90,5 @@ describe('pipelines', () => {
     const buffer = await buffers.create('y', 4)
     expect(() => pipelines.bind(pipeline, { x: { buffer } })).toThrow('missing y, unknown x')
     expect(pipelines.bind(pipeline, { y: { buffer } })).toBeDefined()
-  })
-})
-
-describe('tuning', () => {
-  const auto = { kernels: 'auto', dtype: 'auto' }
-  const adapter = { ...gpu.adapter, name: 'GPU' }
-  const of = (software: boolean, hasSubgroups: boolean) => ({
-    adapter: { ...adapter, software },
-    hasSubgroups,
-  })
-
-  test('subgroups where they are fast', () => {
-    expect(chooseTuning(of(false, true), auto)).toEqual({ variant: 'subgroup', weights: 'f16' })
-    expect(chooseTuning(of(false, false), auto)).toEqual({ variant: 'plain', weights: 'f16' })
-    expect(chooseTuning(of(true, true), auto)).toEqual({ variant: 'plain', weights: 'f32' })
-  })
-
-  test('either can be forced, if the device can do it', () => {
-    const forced = { kernels: 'subgroup', dtype: 'float16' }
-    expect(chooseTuning(of(true, true), forced)).toEqual({ variant: 'subgroup', weights: 'f16' })
-    expect(() => chooseTuning(of(true, false), forced)).toThrow('adapter GPU has no subgroups')
-    expect(() => chooseTuning(of(true, true), { ...auto, kernels: 'x' })).toThrow(
-      '--kernels x: allowed are auto, subgroup, plain',
-    )
-    expect(() => chooseTuning(of(true, true), { ...auto, dtype: 'x' })).toThrow('--dtype x')
   })
 })

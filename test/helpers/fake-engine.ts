@@ -2,6 +2,7 @@
 // says, and records what it was asked.
 
 import type {
+  CacheUse,
   Engine,
   EngineStats,
   FinishReason,
@@ -32,14 +33,15 @@ export class FakeGeneration implements Generation {
     this.#markAborted = resolve
   }
 
-  /** One token with its text, which may be empty. */
-  emit(text: string): void {
-    this.#push({ output: { text, tokens: [{ id: 7 }] } })
+  /** One token with its text, which may be empty, and its log-probability if that was asked for. */
+  emit(text: string, logprob = -1): void {
+    const scored = this.request.logprobs === undefined ? {} : { logprob, top: [] }
+    this.#push({ output: { text, tokens: [{ id: 7, ...scored }] } })
   }
 
   /** The last output, with the text that was held back until now. */
-  finish(reason: FinishReason, text = ''): void {
-    this.#push({ output: { text, tokens: [], finish: { reason } } })
+  finish(reason: FinishReason, text = '', cache: CacheUse = { read: 0, written: 0 }): void {
+    this.#push({ output: { text, tokens: [], finish: { reason }, cache } })
   }
 
   /** The engine breaks. */
@@ -88,7 +90,13 @@ export class FakeEngine implements Engine {
   readonly generations: FakeGeneration[] = []
   /** Throws instead of accepting a request. */
   refuse: (request: GenerationRequest) => void = () => {}
-  state: EngineStats = { slots: 4, freeSlots: 4, waiting: 0, running: 0, fault: undefined }
+  state: EngineStats = {
+    ...{ slots: 4, freeSlots: 4, waiting: 0, running: 0, forks: 0, fault: undefined },
+    prefixCache: {
+      ...{ snapshots: 0, gpuBytes: 0, hostBytes: 0, hits: 0, misses: 0 },
+      ...{ readTokens: 0, written: 0, demoted: 0, evicted: 0 },
+    },
+  }
   readonly #words: readonly string[] | undefined
   #submission = Promise.withResolvers<void>()
 

@@ -27,9 +27,15 @@ export async function openTestGpu() {
     gpu,
     buffers,
     pipelines,
-    tuning: (variant: Variant, weights: Tuning['weights'] = 'f32'): Tuning => ({
+    tuning: (
+      variant: Variant,
+      weights: Tuning['weights'] = 'f32',
+      invariant = variant === 'plain',
+    ): Tuning => ({
       variant,
       weights,
+      invariant,
+      subgroupSizesVary: gpu.adapter.subgroupMinSize !== gpu.adapter.subgroupMaxSize,
     }),
     /** A buffer that holds `data`. */
     async input(data: ArrayLike<number>): Promise<BufferRange> {

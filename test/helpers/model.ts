@@ -5,8 +5,7 @@ import { parseModelConfig } from '../../models/config.ts'
 import { loadDecoder } from '../../models/decoder.ts'
 import { stateLayout } from '../../models/state.ts'
 import { mapTensors } from '../../models/tensors.ts'
-import { loadModel } from '../../src/engine/load.ts'
-import { Runner } from '../../src/engine/runner.ts'
+import { type LoadOptions, loadModel } from '../../src/engine/load.ts'
 import type { Segment } from '../../src/gpu/step.ts'
 import type { Variant } from '../../src/gpu/tuning.ts'
 import { openCheckpoint } from '../../src/loader/checkpoint.ts'
@@ -43,15 +42,25 @@ export async function openTestModel(
     layout,
     slots: SLOTS,
   })
-  const runner = await Runner.create(decoder, gpu.buffers, gpu.gpu)
+  const { device } = gpu.gpu
   return {
     config: tensors.config,
     layout,
     decoder,
-    runner,
-    /** Runs a step and returns its logits, [rows, vocab]. */
-    run: (segments: Segment[], fresh: number[] = []) =>
-      runner.run(segments, fresh, (logits) => logits.slice()),
+    /** Clears the fresh slots, runs a step and returns its logits, [rows, vocab]. */
+    async run(segments: Segment[], fresh: number[] = []): Promise<Float32Array> {
+      const counts = decoder.step.write(device.queue, segments)
+      const encoder = device.createCommandEncoder()
+      const slotBytes = layout.slotFloats * 4
+      for (const slot of fresh) encoder.clearBuffer(decoder.states, slot * slotBytes, slotBytes)
+      const pass = encoder.beginComputePass()
+      decoder.program.encode(pass, counts)
+      pass.end()
+      device.queue.submit([encoder.finish()])
+      const size = counts.logitRows * decoder.vocabSize * 4
+      if (size === 0) return new Float32Array()
+      return gpu.buffers.readFloats({ buffer: decoder.logits, offset: 0, size })
+    },
     /** A slot's state: [slotFloats]. */
     state: (slot: number) =>
       gpu.buffers.readFloats({
@@ -65,17 +74,26 @@ export async function openTestModel(
 export type TestModel = Awaited<ReturnType<typeof openTestModel>>
 
 /** A model with its engine, as `glaze serve` loads it, on the test adapter. */
-export function loadTestModel(folder: string, slots: number, promptTokens: number) {
+export function loadTestModel(
+  folder: string,
+  slots: number,
+  promptTokens: number,
+  more: Partial<LoadOptions> = {},
+) {
   return loadModel({
     folder,
     adapter: process.env.GLAZE_TEST_ADAPTER || 'auto',
     kernels: 'auto',
     dtype: 'auto',
+    batchInvariant: undefined,
     maxNumSeqs: slots,
     maxNumBatchedTokens: promptTokens,
     maxModelLen: undefined,
     stateMemory: undefined,
+    prefixCacheBytes: undefined,
+    prefixCacheHostBytes: undefined,
     checked: true,
+    ...more,
   })
 }
 

@@ -21,7 +21,10 @@ describe('a whole reply', () => {
       model: 'alias',
       system_fingerprint: 'glaze-1.2.3-tales',
       choices: [{ index: 0, text: 'Once upon a', logprobs: null, finish_reason: 'length' }],
-      usage: { prompt_tokens: 4, completion_tokens: 3, total_tokens: 7 },
+      usage: {
+        ...{ prompt_tokens: 4, completion_tokens: 3, total_tokens: 7 },
+        prompt_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
+      },
     })
     expect(reply.created).toBeGreaterThanOrEqual(before)
     expect(reply.created).toBeLessThan(before + 10)
@@ -73,114 +76,6 @@ describe('prompts', () => {
   })
 })
 
-describe('n', () => {
-  test('gives n choices per prompt, prompt by prompt, and counts each prompt once', async () => {
-    const { engine, post } = testApp({ words: 'manual' })
-    const response = post({ prompt: [[1], [2, 3]], n: 3 })
-    const generations = await engine.submitted(6)
-    generations.forEach((generation, index) => {
-      generation.emit(`text ${index}`)
-      generation.finish(index % 2 === 0 ? 'stop' : 'length')
-    })
-    const reply = await json(await response)
-    expect(reply.choices).toEqual(
-      generations.map((_, index) => ({
-        index,
-        text: `text ${index}`,
-        logprobs: null,
-        finish_reason: index % 2 === 0 ? 'stop' : 'length',
-      })),
-    )
-    expect(engine.requests.map((request) => request.prompt.length)).toEqual([1, 1, 1, 2, 2, 2])
-    expect(new Set(engine.requests.map((request) => request.id)).size).toBe(6)
-    expect(reply.usage).toEqual({ prompt_tokens: 3, completion_tokens: 6, total_tokens: 9 })
-  })
-
-  test.each<[number, number[]]>([
-    [5, [5, 6, 7]],
-    [-1, [2 ** 53 - 1, 0, 1]],
-    [2 ** 53 - 1, [2 ** 53 - 1, 0, 1]],
-    [2 ** 63, [0, 1, 2]],
-  ])('seed %p differs between samples, not between prompts', async (seed, seeds) => {
-    const { engine, post } = testApp()
-    await post({ prompt: ['a', 'b'], n: 3, seed })
-    expect(engine.requests.map((request) => request.sampling.seed)).toEqual([...seeds, ...seeds])
-  })
-
-  test('samples without a seed stay without one', async () => {
-    const { engine, post } = testApp()
-    await post({ prompt: 'a', n: 2 })
-    expect(engine.requests.map((request) => request.sampling.seed)).toEqual([undefined, undefined])
-  })
-})
-
-describe('fields', () => {
-  const submitted = async (body: object, options: Parameters<typeof testApp>[0] = {}) => {
-    const { engine, post } = testApp(options)
-    const response = await post({ prompt: 'x', ...body })
-    expect(response.status).toBe(200)
-    return engine.requests[0]
-  }
-
-  test('defaults', async () => {
-    expect(await submitted({})).toMatchObject({
-      maxTokens: 16,
-      sampling: { temperature: 1, topP: 1, topK: 0, minP: 0, seed: undefined },
-      stop: [],
-      ignoreEos: false,
-    })
-  })
-
-  test("the checkpoint's sampling is the default, and the request's goes before it", async () => {
-    const sampling = { temperature: 0.8, topP: 0.9, topK: 40, minP: undefined }
-    const { sampling: kept } = await submitted({}, { model: { sampling } })
-    expect(kept).toEqual({ ...sampling, minP: 0, seed: undefined })
-    const { sampling: set } = await submitted(
-      { temperature: 0, top_p: 1, top_k: -1, min_p: 0.1 },
-      { model: { sampling } },
-    )
-    expect(set).toEqual({ temperature: 0, topP: 1, topK: 0, minP: 0.1, seed: undefined })
-  })
-
-  test('null is as good as nothing', async () => {
-    const names = [
-      ...['model', 'max_tokens', 'temperature', 'top_p', 'top_k', 'min_p', 'n', 'best_of', 'seed'],
-      ...['stop', 'stream', 'stream_options', 'ignore_eos', 'echo', 'logprobs', 'suffix', 'user'],
-      ...['logit_bias', 'response_format', 'tools', 'presence_penalty', 'prompt_logprobs'],
-    ]
-    const nulls = Object.fromEntries(names.map((name) => [name, null]))
-    expect(await submitted(nulls)).toMatchObject({ maxTokens: 16, stop: [], ignoreEos: false })
-  })
-
-  test.each<[object, object]>([
-    [{ max_tokens: 0 }, { maxTokens: 0 }],
-    [
-      { max_tokens: 5, ignore_eos: true },
-      { maxTokens: 5, ignoreEos: true },
-    ],
-    [{ stop: '\n' }, { stop: ['\n'] }],
-    [{ stop: ['a', 'b', 'c', 'd'] }, { stop: ['a', 'b', 'c', 'd'] }],
-    [{ stop: [] }, { stop: [] }],
-    [{ n: 1, best_of: 1 }, {}],
-  ])('%j', async (fields, expected) => {
-    expect(await submitted(fields)).toMatchObject(expected)
-  })
-
-  test('values that ask for nothing, and fields that change nothing, are accepted', async () => {
-    const { lines, post } = testApp({ logLevel: 'debug' })
-    const response = await post({
-      prompt: 'x',
-      ...{ suffix: '', echo: false, logit_bias: {}, presence_penalty: 0, frequency_penalty: 0 },
-      ...{ repetition_penalty: 1, min_tokens: 0, stop_token_ids: [], bad_words: [], tools: [] },
-      ...{ response_format: { type: 'text' } },
-      ...{ user: 'u', metadata: { a: 1 }, store: true, toString: 1, made_up: [1] },
-    })
-    expect(response.status).toBe(200)
-    const ignored = lines.find((line) => line.message === 'ignored fields')
-    expect(ignored.fields).toEqual(['user', 'metadata', 'store', 'toString', 'made_up'])
-  })
-})
-
 describe('admission', () => {
   test('is atomic: a refusal aborts what was accepted before it', async () => {
     const { engine, post } = testApp({ words: 'manual' })
@@ -209,12 +104,38 @@ describe('admission', () => {
     expect(engine.generations.length).toBe(1)
   })
 
-  test('what could never be admitted is 400: a retry would not help', async () => {
+  test('a full queue is told before a prompt is tokenized', async () => {
+    let encoded = 0
+    const tokenizer = { vocabSize: 4096, encode: () => [++encoded] }
+    const { engine, post } = testApp({ tokenizer, limits: { maxQueue: 5 } })
+    engine.state = { ...engine.state, freeSlots: 0, running: 4, waiting: 5 }
+    expect((await post({ prompt: ['x', 'y'] })).status).toBe(429)
+    expect(encoded).toBe(0)
+    engine.state = { ...engine.state, waiting: 3 }
+    expect((await post({ prompt: ['x', 'y'] })).status).toBe(200)
+    expect(encoded).toBe(2)
+  })
+
+  test('counts every sample that best_of asks for', async () => {
+    const { engine, post } = testApp({ limits: { maxQueue: 5 } })
+    engine.state = { ...engine.state, freeSlots: 0, running: 4, waiting: 2 }
+    expect((await post({ prompt: 'x', best_of: 4 })).status).toBe(429)
+    expect((await post({ prompt: 'x', best_of: 3 })).status).toBe(200)
+  })
+
+  // A retry would not help, so it is not 429.
+  test.each<[string, object, string, string]>([
+    ['samples', { n: 10 }, 'n', 'prompts times n is 10; at most 9'],
+    ['samples to choose from', { n: 2, best_of: 10 }, 'best_of', 'prompts times best_of is 10'],
+    ['prompts', { prompt: Array(5).fill('x'), n: 2 }, 'prompt', 'prompts times n is 10'],
+  ])('too many %s for any queue are 400', async (_name, body, param, words) => {
     const { post } = testApp({ limits: { maxQueue: 5 } })
     expect((await post({ prompt: 'x', n: 9 })).status).toBe(200)
-    const response = await post({ prompt: 'x', n: 10 })
+    const response = await post({ prompt: 'x', ...body })
     expect(response.status).toBe(400)
-    expect((await json(response)).error).toMatchObject({ param: 'n' })
+    const { error } = await json(response)
+    expect(error.param).toBe(param)
+    expect(error.message).toContain(words)
   })
 })
 

@@ -41,7 +41,10 @@ describe('a stream', () => {
     )
     const events = await readEvents(response)
     expect(events.at(-1)).toBe('data: [DONE]')
-    const usage = { prompt_tokens: 5, completion_tokens: 8, total_tokens: 13 }
+    const usage = {
+      ...{ prompt_tokens: 5, completion_tokens: 8, total_tokens: 13 },
+      prompt_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
+    }
     expect(events.at(-2)).toEqual({ ...ENVELOPE, choices: [], usage })
     const earlier = events.slice(0, -2)
     expect(earlier.length).toBe(4 * 3)

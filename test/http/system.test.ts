@@ -109,6 +109,7 @@ describe('the log', () => {
         stream: false,
         finish: { stop: 1 },
         prompt_tokens: 5,
+        cached_tokens: 0,
         completion_tokens: 2,
         ttft_ms: expect.any(Number),
         total_ms: expect.any(Number),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { embed } from '../../src/gpu/ops/embed.ts'
+import { SAMPLED } from '../../src/gpu/step.ts'
 import { openTestGpu, segmentsOf, variants } from '../helpers/gpu.ts'
 import { uploadMatrix } from '../helpers/matrix.ts'
 import { Random } from '../helpers/numbers.ts'
@@ -25,6 +26,7 @@ describe.each(variants)('embed, %s', (variant) => {
     const plan = embed(gpu.tuning(variant, type), {
       step: step.tables,
       table: await uploadMatrix(gpu.buffers, 'table', table, vocabulary, D, type),
+      sampled: await gpu.output(1),
       x,
     })
     await gpu.run([plan], step.counts)
@@ -35,5 +37,25 @@ describe.each(variants)('embed, %s', (variant) => {
     const result = await gpu.read(x)
     expect(result.subarray(0, 7 * D)).toEqual(Float32Array.from(expected))
     expect(result.subarray(7 * D).every(Number.isNaN)).toBe(true)
+  })
+  test('tokens that only the device knows', async () => {
+    const [vocabulary, D] = [50, 6]
+    const table = new Random(1).normals(vocabulary * D)
+    const segments = segmentsOf(['decode', 'decode', 'decode', 2])
+    segments[0] = { ...segments[0], slot: 2, tokens: [SAMPLED] }
+    segments[1] = { ...segments[1], slot: 0, tokens: [7] }
+    segments[2] = { ...segments[2], slot: 1, tokens: [SAMPLED] }
+    segments[3] = { ...segments[3], slot: 3, tokens: [4, 49] }
+    const step = await gpu.step(segments)
+    const x = await gpu.output(5 * D)
+    const plan = embed(gpu.tuning(variant, 'f32'), {
+      step: step.tables,
+      table: await uploadMatrix(gpu.buffers, 'table', table, vocabulary, D, 'f32'),
+      sampled: { buffer: await gpu.buffers.upload('sampled', new Uint32Array([11, 12, 0, 13])) },
+      x,
+    })
+    await gpu.run([plan], step.counts)
+    const expected = [0, 7, 12, 4, 49].flatMap((id) => [...table.subarray(id * D, (id + 1) * D)])
+    expect(await gpu.read(x)).toEqual(Float32Array.from(expected))
   })
 })

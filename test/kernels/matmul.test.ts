@@ -142,29 +142,3 @@ describe.each(variants)('matmul, %s', (variant) => {
     expect(() => plans(tuning, { ...shared, inputStride: 10, inputOffset: 2 })).toThrow('2 + 9')
   })
 })
-
-test('plain: a row alone gives the same bits as in any company', async () => {
-  const [N, K] = [45, 299]
-  const random = new Random(5)
-  const weights = await uploadMatrix(gpu.buffers, 'weights', random.normals(N * K), N, K, 'f16')
-  const x = random.normals(13 * K)
-  const product = async (input: Float32Array) => {
-    const rows = input.length / K
-    const step = await gpu.step(segmentsOf([rows]))
-    const y = await gpu.output(rows * N)
-    const options = { step: step.tables, x: await gpu.input(input), weights, y, maxRows: 13 }
-    await gpu.run(plans(gpu.tuning('plain', 'f16'), options), step.counts)
-    return gpu.read(y)
-  }
-  const together = await product(x)
-  for (const [first, rows] of [
-    [0, 1],
-    [12, 1],
-    [3, 2],
-    [5, 3],
-    [2, 7],
-  ]) {
-    const some = await product(x.subarray(first * K, (first + rows) * K))
-    expect(some).toEqual(together.subarray(first * N, (first + rows) * N).slice())
-  }
-})

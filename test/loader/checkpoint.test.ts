@@ -48,6 +48,7 @@ test('the optional files may be absent', async () => {
     topP: undefined,
     topK: undefined,
     minP: undefined,
+    repetitionPenalty: undefined,
   })
 })
 

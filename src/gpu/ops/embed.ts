@@ -10,12 +10,14 @@ export interface EmbedOptions {
   step: StepTables
   /** [vocabulary, D]; every id of the step is below its number of rows. */
   table: Matrix
+  /** [slots] u32: the token that was sampled last for each slot. */
+  sampled: BufferRange
   /** [tokens, D] f32 */
   x: BufferRange
 }
 
 /** x[t] = table[tokens[t]]: kernels/embed.wgsl. */
-export function embed(tuning: Tuning, { step, table, x }: EmbedOptions): Plan {
+export function embed(tuning: Tuning, { step, table, sampled, x }: EmbedOptions): Plan {
   const workgroup = tuning.variant === 'subgroup' ? 64 : 16
   const across = Math.ceil(table.columns / 4 / workgroup)
   return {
@@ -27,7 +29,7 @@ export function embed(tuning: Tuning, { step, table, x }: EmbedOptions): Plan {
       WEIGHT_STRIDE: table.stride,
       LOAD: '4',
     },
-    bindings: { counts: step.counts, tokens: step.tokens, weights: table.range, x },
+    bindings: { counts: step.counts, tokens: step.tokens, weights: table.range, x, sampled },
     grid: (counts) => [across, counts.tokens, 1],
   }
 }

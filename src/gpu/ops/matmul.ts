@@ -1,4 +1,4 @@
-// Products of activations with weight matrices: one plan for each range of row counts.
+// Products of activations with weight matrices: which kernel makes which rows.
 import { kernels } from '../../../kernels/index.ts'
 import { invariant } from '../../errors.ts'
 import type { BufferRange } from '../buffers.ts'
@@ -32,7 +32,23 @@ export interface MatmulOptions {
   inputOffset?: number
 }
 
-/** A kernel with its own parameters, for steps of up to `most` rows. */
+/** Rows of a step that one family of kernels makes: ROWS of kernels/product.wgsl. */
+type RowSet = 'tokens' | 'decode_tokens' | 'prompt_tokens' | 'logit_rows'
+
+const COUNT_OF: Readonly<Record<RowSet, (counts: StepCounts) => number>> = {
+  tokens: (counts) => counts.tokens,
+  decode_tokens: (counts) => counts.decodes,
+  prompt_tokens: (counts) => counts.tokens - counts.decodes,
+  logit_rows: (counts) => counts.logitRows,
+}
+
+/** Kernels for a set of rows, by rising numbers of rows. */
+interface Family {
+  rows: RowSet
+  shapes: Shape[]
+}
+
+/** A kernel with its own parameters, for up to `most` rows. */
 interface Shape {
   most: number
   kernel: WgslSource
@@ -42,13 +58,13 @@ interface Shape {
 }
 
 /**
- * y = x · weightsᵀ (+ bias), then the epilogue. Of the plans at most one has a grid for any number
- * of rows. In the plain variant a row's results do not depend on how many rows there are.
+ * y = x · weightsᵀ (+ bias), then the epilogue. Every row is made by one plan; the others have no
+ * grid for the step, or make other rows. With `tuning.invariant` a row's results do not depend on
+ * how many rows of either kind there are.
  */
 export function matmul(tuning: Tuning, options: MatmulOptions): Plan[] {
   const { step, x, weights, y, bias } = options
   const { rows: N, columns: K } = weights
-  const rows = options.rows ?? 'tokens'
   const epilogue = options.epilogue ?? 'store'
   const inputStride = options.inputStride ?? K
   const inputOffset = options.inputOffset ?? 0
@@ -62,7 +78,6 @@ export function matmul(tuning: Tuning, options: MatmulOptions): Plan[] {
     N,
     K,
     TAIL: K % 4,
-    ROWS: rows,
     INPUT: aligned ? 'vec4' : 'scalar',
     INPUT_STRIDE: inputStride,
     INPUT_OFFSET: inputOffset,
@@ -71,26 +86,44 @@ export function matmul(tuning: Tuning, options: MatmulOptions): Plan[] {
     BIAS: bias ? 'vector' : 'none',
     EPILOGUE: epilogue,
   }
-  const shapes = tuning.variant === 'plain' ? plainShapes() : subgroupShapes()
-  const least = (i: number) => (i === 0 ? 1 : shapes[i - 1].most + 1)
-  return shapes
-    .map((shape, i) => ({
-      kernel: shape.kernel,
-      params: { ...shared, ...shape.params },
-      bindings: { counts: step.counts, x, weights: weights.range, y, ...(bias && { bias }) },
-      grid: gridOf(shape, least(i), N, rows),
-    }))
-    .filter((_, i) => least(i) <= options.maxRows)
+  return families(tuning, options.rows ?? 'tokens').flatMap(({ rows, shapes }) => {
+    const least = (i: number) => (i === 0 ? 1 : shapes[i - 1].most + 1)
+    return shapes
+      .map((shape, i) => ({
+        kernel: shape.kernel,
+        params: { ...shared, ROWS: rows, ...shape.params },
+        bindings: { counts: step.counts, x, weights: weights.range, y, ...(bias && { bias }) },
+        grid: gridOf(shape, least(i), N, rows),
+      }))
+      .filter((_, i) => least(i) <= options.maxRows)
+  })
 }
 
-function gridOf(shape: Shape, least: number, N: number, rows: 'tokens' | 'logit_rows'): Grid {
+function gridOf(shape: Shape, least: number, N: number, rows: RowSet): Grid {
   const [tileRows, tileOutputs] = shape.tile
   const across = Math.ceil(N / tileOutputs)
   return (counts: StepCounts) => {
-    const count = rows === 'tokens' ? counts.tokens : counts.logitRows
+    const count = COUNT_OF[rows](counts)
     if (count < least || count > shape.most) return undefined
     return [across, Math.ceil(count / tileRows), 1]
   }
+}
+
+/**
+ * The matvec and the tiled kernel sum in different orders. Where that must not show, the kind of a
+ * row chooses between them: a step of both kinds then reads the weights twice.
+ */
+function families(tuning: Tuning, rows: 'tokens' | 'logit_rows'): Family[] {
+  if (tuning.variant === 'plain') return [{ rows, shapes: plainShapes() }]
+  const unlimited = Number.POSITIVE_INFINITY
+  if (!tuning.invariant) return [{ rows, shapes: [...matvecShapes(8), ...tiledShapes()] }]
+  // Texts that may run in subgroups of different sizes sum in different orders: one of them for all.
+  const matvec = matvecShapes(unlimited).slice(tuning.subgroupSizesVary ? -1 : 0)
+  if (rows === 'logit_rows') return [{ rows, shapes: matvec }]
+  return [
+    { rows: 'decode_tokens', shapes: matvec },
+    { rows: 'prompt_tokens', shapes: tiledShapes() },
+  ]
 }
 
 /**
@@ -111,19 +144,23 @@ function plainShapes(): Shape[] {
   }))
 }
 
-/**
- * Not tuned yet: the tiled kernel's workgroup memory (4 and 8 KiB) and invocations (64 and 256)
- * fit every adapter; the smaller tile keeps more of a GPU busy where there are few rows.
- */
-function subgroupShapes(): Shape[] {
+/** @param most rows of the largest step that the widest tile serves */
+function matvecShapes(most: number): Shape[] {
   const outputs = 16
-  const few: Shape[] = [1, 2, 4, 8].map((tileRows) => ({
-    most: tileRows,
+  return [1, 2, 4, 8].map((tileRows) => ({
+    most: tileRows === 8 ? most : tileRows,
     kernel: kernels.matvec,
     params: { LOAD: '8', WORKGROUP: 128, OUTPUTS: outputs, TILE_ROWS: tileRows },
     tile: [tileRows, outputs],
   }))
-  const many: Shape[] = [32, 64].map((tile) => ({
+}
+
+/**
+ * Not tuned yet: the tiled kernel's workgroup memory (4 and 8 KiB) and invocations (64 and 256)
+ * fit every adapter; the smaller tile keeps more of a GPU busy where there are few rows.
+ */
+function tiledShapes(): Shape[] {
+  return [32, 64].map((tile) => ({
     most: tile === 32 ? 64 : Number.POSITIVE_INFINITY,
     kernel: kernels.matmulTiled,
     params: {
@@ -135,5 +172,4 @@ function subgroupShapes(): Shape[] {
     },
     tile: [tile, tile],
   }))
-  return [...few, ...many]
 }

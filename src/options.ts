@@ -1,0 +1,196 @@
+// The machinery of option tables: flags, GLAZE_ variables and defaults become checked values, and
+// a table becomes its help text. A flag wins over the variable, the variable over the default.
+
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { ConfigError } from './errors.ts'
+
+/** One option. Its flag and variable follow from its key: `maxQueue`, --max-queue, GLAZE_MAX_QUEUE. */
+export interface Option {
+  /** What it does; one or two sentences. */
+  help: string
+  /** Placeholder of the value in the help text; an option without one is a boolean. */
+  value?: string
+  /** What a value must be; completes "expected …". */
+  expects: string
+  /** From the text given (undefined: nothing given, no default) to the value. */
+  type: z.ZodType
+  /** The default, as a user would write it. */
+  fallback?: string
+  /** What happens without a value, where no default can be written down. */
+  otherwise?: string
+  /** May also be given without its flag. */
+  positional?: true
+  /** Repeating the flag adds values, joined by commas. */
+  list?: true
+}
+
+/** The options of one command, by key. */
+export type OptionTable = Record<string, Option>
+
+/** The values that a table describes. */
+export type OptionValues<T extends OptionTable> = { [K in keyof T]: z.output<T[K]['type']> }
+
+/** Any text but none. */
+export const text = z.string().min(1)
+
+/** The value of a boolean option. */
+export const truth = z.enum(['true', 'false']).transform((given) => given === 'true')
+
+/** Digits only: no sign, no point, no exponent. */
+export function wholeNumber(min: number, max: number) {
+  return z.string().regex(/^\d+$/).transform(Number).pipe(z.number().min(min).max(max))
+}
+
+/** Seconds from 0 to a day; fractions are allowed. */
+export const seconds = z
+  .string()
+  .regex(/^\d+(\.\d+)?$/)
+  .transform(Number)
+  .pipe(z.number().max(86_400))
+
+/** `auto` stands for undefined: the server works the value out. */
+export function orAuto<T extends z.ZodType>(type: T) {
+  return z.union([z.literal('auto').transform(() => undefined), type])
+}
+
+const UNITS = new Map([
+  ['k', 1e3],
+  ['m', 1e6],
+  ['g', 1e9],
+  ['ki', 2 ** 10],
+  ['mi', 2 ** 20],
+  ['gi', 2 ** 30],
+])
+
+/** An amount of memory such as 4GiB, 1.5g or 1000; a fraction of a byte is refused. */
+export function byteCount(min: number) {
+  return z
+    .string()
+    .regex(/^(\d+\s*|\d+(\.\d+)?\s*[kmg]i?)b?$/i)
+    .transform((given) => {
+      const [, amount, unit] = /^([\d.]+)\s*([kmg]i?)?/i.exec(given)!
+      return Math.floor(Number(amount) * (UNITS.get((unit ?? '').toLowerCase()) ?? 1))
+    })
+    .pipe(z.number().min(min).max(Number.MAX_SAFE_INTEGER))
+}
+
+/** Resolves the options of one table from flags, GLAZE_ variables and defaults. */
+export function parseOptions<T extends OptionTable>(
+  table: T,
+  args: readonly string[],
+  env: Record<string, string | undefined>,
+): OptionValues<T> {
+  const given = { ...fromEnvironment(table, env), ...fromFlags(table, args) }
+  const values = Object.entries(table).map(([key, option]) => {
+    const { value, source } = given[key] ?? { value: option.fallback, source: flagOf(key) }
+    const parsed = option.type.safeParse(value)
+    if (parsed.success) return [key, parsed.data]
+    throw new ConfigError(`${source} is ${JSON.stringify(value)}: expected ${option.expects}`)
+  })
+  return Object.fromEntries(values)
+}
+
+/** The help text of each option, in the order of the table. */
+export function describeOptions(table: OptionTable): string[] {
+  return Object.entries(table).map(([key, option]) => {
+    const flag = flagOf(key)
+    const usage = isBoolean(option) ? `${flag}, ${negationOf(flag)}` : `${flag} ${option.value}`
+    const otherwise = option.fallback ?? option.otherwise
+    const notes = [variableOf(key), otherwise && `default: ${otherwise}`].filter(Boolean).join(', ')
+    return `  ${usage}\n      ${option.help}\n      [${notes}]`
+  })
+}
+
+/** A value and the name of where it was found, for messages. */
+type Given = Record<string, { value: string; source: string }>
+
+function fromFlags(table: OptionTable, args: readonly string[]): Given {
+  const keys = new Map(Object.keys(table).map((key) => [flagOf(key), key]))
+  const positional = Object.keys(table).find((key) => table[key].positional)
+  const { tokens } = parseArgs({
+    args: [...args],
+    // Not strict, because its own errors name neither the nearest flag nor the allowed values.
+    strict: false,
+    tokens: true,
+    options: Object.fromEntries(
+      Object.entries(table).map(([key, option]) => [
+        flagOf(key).slice(2),
+        { type: option.value === undefined ? ('boolean' as const) : ('string' as const) },
+      ]),
+    ),
+  })
+  const given: Given = {}
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') continue
+    if (token.kind === 'positional') {
+      if (positional === undefined || given[positional] !== undefined) {
+        throw new ConfigError(`unexpected argument ${JSON.stringify(token.value)}; see --help`)
+      }
+      given[positional] = { value: token.value, source: table[positional].value ?? positional }
+      continue
+    }
+    const negated = keys.get(token.rawName.replace(/^--no-/, '--'))
+    const isNegation = !keys.has(token.rawName) && token.rawName.startsWith('--no-')
+    const key =
+      isNegation && negated && isBoolean(table[negated]) ? negated : keys.get(token.rawName)
+    if (key === undefined) throw unknownName('flag', token.rawName, [...keys.keys()])
+    const value = isBoolean(table[key]) ? (token.value ?? String(!isNegation)) : token.value
+    if (value === undefined || (!token.inlineValue && value.startsWith('--'))) {
+      throw new ConfigError(`${token.rawName} needs a value: expected ${table[key].expects}`)
+    }
+    const before = table[key].list ? given[key] : undefined
+    const all = before === undefined ? value : `${before.value},${value}`
+    given[key] = { value: all, source: token.rawName }
+  }
+  return given
+}
+
+function fromEnvironment(table: OptionTable, env: Record<string, string | undefined>): Given {
+  const keys = new Map(Object.keys(table).map((key) => [variableOf(key), key]))
+  const given: Given = {}
+  for (const [name, value] of Object.entries(env)) {
+    // Container files often pass a variable on as an empty string where it is not set.
+    if (!name.startsWith('GLAZE_') || value === undefined || value === '') continue
+    const key = keys.get(name)
+    if (key === undefined) throw unknownName('environment variable', name, [...keys.keys()])
+    given[key] = { value, source: name }
+  }
+  return given
+}
+
+function isBoolean(option: Option): boolean {
+  return option.value === undefined
+}
+
+function negationOf(flag: string): string {
+  return flag.replace(/^--/, '--no-')
+}
+
+function flagOf(key: string): string {
+  return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+function variableOf(key: string): string {
+  return `GLAZE_${flagOf(key).slice(2).replaceAll('-', '_').toUpperCase()}`
+}
+
+function unknownName(kind: string, name: string, known: string[]): ConfigError {
+  const distances = known.map((candidate) => editDistance(name, candidate))
+  const nearest = known[distances.indexOf(Math.min(...distances))]
+  return new ConfigError(`unknown ${kind} ${name}; did you mean ${nearest}? --help lists all`)
+}
+
+/** Least number of inserted, deleted and replaced characters that make `a` into `b`. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1))
+    }
+    row = next
+  }
+  return row[b.length]
+}

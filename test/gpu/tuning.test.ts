@@ -1,0 +1,48 @@
+import { describe, expect, test } from 'bun:test'
+import type { AdapterFacts } from '../../src/gpu/device.ts'
+import { chooseTuning, type TuningOptions } from '../../src/gpu/tuning.ts'
+
+const adapter: AdapterFacts = {
+  vendor: '',
+  architecture: '',
+  name: 'GPU',
+  software: false,
+  subgroupMinSize: 32,
+  subgroupMaxSize: 32,
+}
+const gpu = { adapter, hasSubgroups: true }
+const withoutSubgroups = { adapter, hasSubgroups: false }
+const software = { adapter: { ...adapter, software: true }, hasSubgroups: true }
+const auto: TuningOptions = { kernels: 'auto', dtype: 'auto', batchInvariant: undefined }
+
+describe('tuning', () => {
+  test('subgroups where they are fast', () => {
+    expect(chooseTuning(gpu, auto)).toMatchObject({ variant: 'subgroup', weights: 'f16' })
+    expect(chooseTuning(withoutSubgroups, auto)).toMatchObject({ variant: 'plain', weights: 'f16' })
+    expect(chooseTuning(software, auto)).toMatchObject({ variant: 'plain', weights: 'f32' })
+  })
+
+  test('either can be forced, if the device can do it', () => {
+    const forced = { ...auto, kernels: 'subgroup', dtype: 'float16' }
+    expect(chooseTuning(software, forced)).toMatchObject({ variant: 'subgroup', weights: 'f16' })
+    expect(() => chooseTuning(withoutSubgroups, forced)).toThrow('adapter GPU has no subgroups')
+    expect(() => chooseTuning(gpu, { ...auto, kernels: 'x' })).toThrow(
+      '--kernels x: allowed are auto, subgroup, plain',
+    )
+    expect(() => chooseTuning(gpu, { ...auto, dtype: 'x' })).toThrow('--dtype x')
+  })
+
+  test.each([true, false])('batch invariance %p is what subgroup kernels do', (batchInvariant) => {
+    expect(chooseTuning(gpu, { ...auto, batchInvariant }).invariant).toBe(batchInvariant)
+  })
+
+  test.each([undefined, true, false])('plain kernels are invariant, asked %p', (batchInvariant) => {
+    expect(chooseTuning(software, { ...auto, batchInvariant }).invariant).toBe(true)
+  })
+
+  test('subgroup sizes vary where the adapter names two', () => {
+    expect(chooseTuning(gpu, auto).subgroupSizesVary).toBe(false)
+    const varying = { ...gpu, adapter: { ...adapter, subgroupMinSize: 8 } }
+    expect(chooseTuning(varying, auto).subgroupSizesVary).toBe(true)
+  })
+})
