@@ -74,7 +74,7 @@ export const SERVE_OPTIONS = {
     fallback: 'auto',
   },
   batchInvariant: {
-    help: 'Same answer whatever else runs, bit by bit; auto: where that costs less than 10 %.',
+    help: 'Same answer whatever else runs, bit by bit; auto: yes, as it costs nothing where it was measured.',
     expects: 'true, false or auto',
     type: orAuto(truth),
     fallback: 'auto',
