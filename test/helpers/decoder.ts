@@ -12,7 +12,7 @@ export interface TestDecoderOptions {
   tuning: Tuning
   limits: StepLimits
   slots: number
-  /** Tokens that layers without a window can hold. */
+  /** Tokens that softmax layers without a window can hold. */
   maxLength: number
 }
 
@@ -32,6 +32,9 @@ export async function openTestDecoder(
   const decoder = await loadDecoder(tensors, { buffers, pipelines, tuning, limits, layout, slots })
   const slotBytes = layout.slotFloats * 4
   return {
+    config: tensors.config,
+    layout,
+    decoder,
     vocabSize: decoder.vocabSize,
     /** Runs a step, on cleared states where sequences begin, and returns logits [rows, vocab]. */
     async run(segments: readonly Segment[]): Promise<Float32Array> {

@@ -1,9 +1,5 @@
 // An engine over a tiny golden checkpoint, whose token i is the letter at its place: for tests that
 // compare bits over many runs.
-import { parseModelConfig } from '../../models/config.ts'
-import { loadDecoder } from '../../models/decoder.ts'
-import { stateLayout } from '../../models/state.ts'
-import { mapTensors } from '../../models/tensors.ts'
 import { PrefixAdmission } from '../../src/engine/admission.ts'
 import { type EngineOptions, GlazeEngine } from '../../src/engine/engine.ts'
 import { PrefixCache } from '../../src/engine/prefix-cache.ts'
@@ -12,7 +8,7 @@ import { Runner } from '../../src/engine/runner.ts'
 import { SnapshotMemory } from '../../src/engine/snapshot-memory.ts'
 import { StateCopies } from '../../src/engine/state-copies.ts'
 import type { Variant } from '../../src/gpu/tuning.ts'
-import { openCheckpoint } from '../../src/loader/checkpoint.ts'
+import { openTestDecoder } from './decoder.ts'
 import type { openTestGpu } from './gpu.ts'
 
 const tokenizer = {
@@ -39,18 +35,9 @@ export async function openTinyModel(
   variant: Variant,
   slots = 4,
 ) {
-  await using checkpoint = await openCheckpoint(folder)
-  const tensors = mapTensors(parseModelConfig(checkpoint.config, checkpoint.configFile), checkpoint)
-  const tuning = { ...gpu.tuning(variant, 'f32'), invariant: true }
+  const tuning = gpu.tuning(variant, 'f32', true)
   const limits = { tokens: 256 + slots, segments: slots, logitRows: 128 + slots }
-  const decoder = await loadDecoder(tensors, {
-    buffers: gpu.buffers,
-    pipelines: gpu.pipelines,
-    tuning,
-    limits,
-    layout: stateLayout(tensors.config, 1024),
-    slots,
-  })
+  const { decoder } = await openTestDecoder(gpu, folder, { tuning, limits, slots, maxLength: 1024 })
   const runner = await Runner.create({ ...gpu, decoder, tuning })
 
   /** A fresh engine with an empty prefix cache. */

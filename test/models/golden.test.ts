@@ -45,7 +45,7 @@ describe.each(variants)('golden checkpoints, %s', (variant) => {
 
     test('fed whole, all sequences in one step', async () => {
       const segments = sequences.map(({ ids }, slot) => slice(slot, ids, 0))
-      const logits = await model.run(segments, [0, 1, 2])
+      const logits = await model.run(segments)
       expect(
         rmsError(
           logits,
@@ -59,7 +59,7 @@ describe.each(variants)('golden checkpoints, %s', (variant) => {
       for (const [slot, sequence] of sequences.entries()) {
         const rows: number[] = []
         for (const [position, id] of sequence.ids.entries()) {
-          const row = await model.run([decodeRow(slot, id, position)], position === 0 ? [slot] : [])
+          const row = await model.run([decodeRow(slot, id, position)])
           rows.push(...row)
         }
         expect(rmsError(rows, sequence.logits.flat())).toBeLessThan(1e-4)
@@ -77,14 +77,13 @@ describe.each(variants)('golden checkpoints, %s', (variant) => {
         let position = 0
         while (position < long.ids.length) {
           const count = Math.min(random.integer(1, 70), long.ids.length - position)
-          const fresh = position === 0 ? [2] : []
           // A decode row of another sequence runs beside some of the slices.
           const beside = random.uniform() < 0.5 ? [decodeRow(1, middle.ids[0], 0)] : []
           const part =
             count === 1
               ? decodeRow(2, long.ids[position], position)
               : slice(2, long.ids.slice(position, position + count), position)
-          const logits = await model.run([...beside, part], [...fresh, ...beside.map(() => 1)])
+          const logits = await model.run([...beside, part])
           rows.push(...logits.subarray(beside.length * long.logits[0].length))
           position += count
         }
@@ -98,7 +97,7 @@ describe.each(variants)('golden checkpoints, %s', (variant) => {
 test.each(variants)('a window longer than any sequence hides nothing, %s', async (variant) => {
   const [, middle] = sequencesOf('hybrid')
   const model = await openTestModel(gpu, join(fixtures, 'hybrid'), variant, 24)
-  const whole = await model.run([slice(0, middle.ids.slice(0, 24), 0)], [0])
+  const whole = await model.run([slice(0, middle.ids.slice(0, 24), 0)])
   expect(rmsError(whole, middle.logits.slice(0, 24).flat())).toBeLessThan(1e-4)
 })
 
@@ -109,7 +108,7 @@ describe.each(variants)('trained checkpoints, %s', (variant) => {
       const { cases, long } = await Bun.file(join(folder, 'golden.json')).json()
       const model = await openTestModel(gpu, folder, variant)
       const vocab = model.decoder.vocabSize
-      const logits = await model.run([slice(0, long.ids.slice(0, 512), 0)], [0])
+      const logits = await model.run([slice(0, long.ids.slice(0, 512), 0)])
       for (const [position, nll] of long.nll_per_token.entries()) {
         const row = logits.subarray(position * vocab, (position + 1) * vocab)
         const largest = row.reduce((a, b) => Math.max(a, b))
@@ -118,7 +117,7 @@ describe.each(variants)('trained checkpoints, %s', (variant) => {
         expect(Math.abs(actual - nll)).toBeLessThan(2e-3)
       }
       for (const { ids, last_logits_top20: top } of cases) {
-        const all = await model.run([slice(1, ids, 0)], [1])
+        const all = await model.run([slice(1, ids, 0)])
         const last = all.subarray(all.length - vocab)
         expect(
           rmsError(
