@@ -137,7 +137,7 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
       })
       const copies = await StateCopies.create(buffers, decoder, memory)
       const start = performance.now()
-      await warmUp(runner, checkpoint.weightsFile)
+      await warmUp(runner, copies, checkpoint.weightsFile)
       return { decoder, runner, memory, copies, warmUpMs: performance.now() - start }
     }
     // Nothing that waits for a lost device ever comes back.

@@ -130,7 +130,7 @@ export class Scheduler {
     budget: SchedulerLimits,
     shares: Share[],
   ): boolean {
-    if (waitsForParent(sequence)) return true
+    if (sequence.waitsForParent) return true
     if (this.pool.free === 0) return false
     const hasRoom = sliceLength(sequence, budget) > 0
     if (!hasRoom && !admission.isComplete(sequence)) return false
@@ -158,7 +158,7 @@ export class Scheduler {
 
   /** Who has waited longest, but for samples whose prompt is on its way. */
   get #oldest(): Sequence | undefined {
-    return this.#waiting.find((sequence) => !waitsForParent(sequence))
+    return this.#waiting.find((sequence) => !sequence.waitsForParent)
   }
 
   #start(sequence: Sequence): void {
@@ -190,11 +190,6 @@ export class Scheduler {
       shares.push({ ...book(copy, 0, false), copyOf: share })
     }
   }
-}
-
-/** A sample waits while the sequence that computes its prompt is on the way to its end. */
-function waitsForParent({ parent }: Sequence): boolean {
-  return parent !== undefined && !parent.stream.ended && parent.prefilling
 }
 
 /** Stable, so that equal ones stay in their order; lists of one priority are not copied. */

@@ -3,6 +3,7 @@
 import type { OutputText } from '../text/output-text.ts'
 import type { GenerationStream } from './generation.ts'
 import type { CacheUse, GenerationRequest, PromptLogprob } from './request.ts'
+import { type SamplingFields, samplingFields } from './sampler.ts'
 
 export interface SequenceOptions {
   request: GenerationRequest
@@ -18,6 +19,8 @@ export interface SequenceOptions {
 
 export class Sequence {
   readonly request: GenerationRequest
+  /** How its tokens are drawn, as the sample rows of steps say it. */
+  readonly sampling: SamplingFields
   readonly seed: bigint
   readonly text: OutputText
   readonly stream: GenerationStream
@@ -57,6 +60,7 @@ export class Sequence {
 
   constructor(options: SequenceOptions) {
     this.request = options.request
+    this.sampling = samplingFields(options.request.sampling)
     this.seed = options.seed
     this.maxTokens = options.maxTokens
     this.text = options.text
@@ -80,10 +84,16 @@ export class Sequence {
     return this.request.promptLogprobs !== undefined
   }
 
+  /** True while the sequence that computes its prompt is on the way to its end. */
+  get waitsForParent(): boolean {
+    const { parent } = this
+    return parent !== undefined && !parent.stream.ended && parent.prefilling
+  }
+
   /** The other sequence whose computation this one waits for, if it still does. */
   get provider(): Sequence | undefined {
     const { parent, awaited } = this
-    if (parent && !parent.stream.ended && parent.prefilling) return parent
+    if (this.waitsForParent) return parent
     if (!awaited) return undefined
     const { producer, position } = awaited
     return producer.stream.ended || producer.submitted >= position ? undefined : producer

@@ -60,23 +60,28 @@ export function buildStep(
   return { work: { segments, samples, before, after, restored: restoredRows }, parts }
 }
 
-function toSegment({ sequence, slot, position, count, decode }: Share): Segment {
-  const { prompt } = sequence.request
-  if (decode) return { slot, tokens: [SAMPLED], position, decode, logits: 'last' }
-  const tokens = prompt.slice(position, position + count)
-  const draws = position + count === prompt.length && sequence.maxTokens > 0
-  return { slot, tokens, position, decode, logits: logitsOf(sequence, draws) }
+/** True if the whole prompt is done with this share or before. */
+function isComplete({ sequence, position, count }: Share): boolean {
+  return position + count >= sequence.request.prompt.length
 }
 
-function logitsOf(sequence: Sequence, draws: boolean): Segment['logits'] {
-  if (sequence.scoresPrompt) return 'all'
-  return draws ? 'last' : 'none'
+function drawsToken(share: Share): boolean {
+  return isComplete(share) && share.sequence.maxTokens > 0
+}
+
+function toSegment(share: Share): Segment {
+  const { sequence, slot, position, count, decode } = share
+  const { prompt } = sequence.request
+  const tokens = decode ? [SAMPLED] : prompt.slice(position, position + count)
+  const isScored = sequence.scoresPrompt && !decode
+  const logits = isScored ? 'all' : drawsToken(share) ? 'last' : 'none'
+  return { slot, tokens, position, decode, logits }
 }
 
 /** Adds the sample rows of a share; `last` is the row of logits of its last token. */
 function addRows(share: Share, last: number | undefined, samples: SampleRow[]): Part {
   const { sequence, slot, position, count, decode } = share
-  const { request, maxTokens, scoresPrompt } = sequence
+  const { request, scoresPrompt } = sequence
   const { prompt } = request
   const firstRow = samples.length
   const end = position + count
@@ -88,19 +93,18 @@ function addRows(share: Share, last: number | undefined, samples: SampleRow[]): 
       samples.push({ ...SCORE, logitRow, slot, target: prompt[at], top: request.promptLogprobs })
     }
   }
-  const complete = decode || end === prompt.length
-  const draws = complete && maxTokens > 0
+  const draws = drawsToken(share)
   if (draws) {
     invariant(last !== undefined, `no logits for ${request.id}`)
     samples.push({
-      ...samplingFields(request.sampling),
+      ...sequence.sampling,
       logitRow: last,
       slot,
       top: request.logprobs,
       random: randomBits(sequence.seed, sequence.sampled - 1),
     })
   }
-  return { sequence, firstRow, scores, draws, complete }
+  return { sequence, firstRow, scores, draws, complete: isComplete(share) }
 }
 
 /** A row that only scores a token. */
@@ -132,12 +136,10 @@ function snapshots(
     const { sequence, slot, position, count, decode } = share
     const end = position + count
     if (decode || count === 0 || !admission.keeps(sequence, end)) return []
-    const isEnd = end === sequence.request.prompt.length
-    const logitRow = isEnd ? logitRows.get(share) : undefined
-    const withLogits = isEnd && sequence.maxTokens > 0
+    const withLogits = drawsToken(share)
     const row = admission.cache.put(queryOf(sequence), end, withLogits)
     if (row === undefined) return []
     sequence.cache.written = end - sequence.cache.read
-    return admission.copies.save(slot, row, withLogits ? logitRow : undefined)
+    return admission.copies.save(slot, row, withLogits ? logitRows.get(share) : undefined)
   })
 }

@@ -2,10 +2,11 @@
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import type { GlazeEngine } from '../../src/engine/engine.ts'
-import { collect, GREEDY, openTinyModel, requestOf } from '../helpers/engine.ts'
+import { collect, openTinyModel, requestOf } from '../helpers/engine.ts'
 import { openTestGpu, variants } from '../helpers/gpu.ts'
 import { fixtures } from '../helpers/model.ts'
 import { Random } from '../helpers/numbers.ts'
+import { GREEDY } from '../helpers/sequences.ts'
 
 const gpu = await openTestGpu()
 const VOCABULARY = 97

@@ -10,14 +10,13 @@ import { StateCopies } from '../../src/engine/state-copies.ts'
 import type { Variant } from '../../src/gpu/tuning.ts'
 import { openTestDecoder } from './decoder.ts'
 import type { openTestGpu } from './gpu.ts'
+import { GREEDY } from './sequences.ts'
 
 const tokenizer = {
   bytes: (id: number) => new TextEncoder().encode(String.fromCodePoint(0x4e00 + id)),
   isSpecial: () => false,
   stripsLeadingSpace: false,
 }
-
-export const GREEDY = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: undefined }
 
 export interface TestEngineOptions extends Partial<EngineOptions> {
   slots?: number

@@ -2,9 +2,12 @@ import { describe, expect, test } from 'bun:test'
 import { chunked } from '../../src/gpu/ops/chunk.ts'
 import { recurrent } from '../../src/gpu/ops/recurrent.ts'
 import type { Plan, StepCounts } from '../../src/gpu/program.ts'
+import type { Segment } from '../../src/gpu/step.ts'
+import type { Variant } from '../../src/gpu/tuning.ts'
 import {
   attend,
   expectAttended,
+  type FloatInputs,
   type GateKind,
   gatedInputs,
   gateKinds,
@@ -46,6 +49,41 @@ const NOTHING: StepCounts = {
   samples: 0,
 }
 
+/** Attends to segments on the device, as the oracle does. */
+async function attendAsOracle(
+  variant: Variant,
+  ...step: [GatedShape, Segment[], FloatInputs, Float32Array, number]
+) {
+  const actual = await attend(gpu, variant, ...step)
+  const expected = expectAttended(...step)
+  expect(rmsError(actual.o, expected.o)).toBeLessThan(1e-6)
+  expect(rmsError(actual.pool, expected.pool)).toBeLessThan(1e-6)
+  return actual
+}
+
+/** Attends to one sequence from ends[0] on in a step for each end after it; the state is handed on. */
+async function attendInPieces(
+  variant: Variant,
+  shape: GatedShape,
+  inputs: FloatInputs,
+  [start, ...ends]: readonly number[],
+  state: Float32Array,
+) {
+  const tokens = ends[ends.length - 1] - start
+  const o: number[] = []
+  let pool = state
+  let from = start
+  for (const end of ends) {
+    const part = rowsOf(inputs, tokens, from - start, end - start)
+    const segments = segmentsOf([end - from], () => from)
+    const next = await attend(gpu, variant, shape, segments, part, pool, stateSize(shape))
+    o.push(...next.o)
+    pool = next.pool
+    from = end
+  }
+  return { o, pool }
+}
+
 describe.each(variants)('chunked, %s', (variant) => {
   describe.each([
     { gateAxis: 'key', shapes },
@@ -66,10 +104,7 @@ describe.each(variants)('chunked, %s', (variant) => {
         const pool = random.normals((lengths.length + 1) * stride)
         const tokens = lengths.reduce((sum, length) => sum + length, 0)
         const inputs = gatedInputs(random, shape, tokens)
-        const actual = await attend(gpu, variant, shape, segments, inputs, pool, stride)
-        const expected = expectAttended(shape, segments, inputs, pool, stride)
-        expect(rmsError(actual.o, expected.o)).toBeLessThan(1e-6)
-        expect(rmsError(actual.pool, expected.pool)).toBeLessThan(1e-6)
+        const actual = await attendAsOracle(variant, shape, segments, inputs, pool, stride)
         expect(actual.pool.slice(0, stride)).toEqual(new Float32Array(pool.slice(0, stride)))
       },
     )
@@ -83,10 +118,7 @@ describe.each(variants)('chunked, %s', (variant) => {
       const stride = stateSize(shape)
       const pool = random.normals(lengths.length * stride)
       const inputs = gatedInputs(random, shape, tokens, kind)
-      const actual = await attend(gpu, variant, shape, segments, inputs, pool, stride)
-      const expected = expectAttended(shape, segments, inputs, pool, stride)
-      expect(rmsError(actual.o, expected.o)).toBeLessThan(1e-6)
-      expect(rmsError(actual.pool, expected.pool)).toBeLessThan(1e-6)
+      await attendAsOracle(variant, shape, segments, inputs, pool, stride)
     })
 
     test.each(kinds)(
@@ -116,10 +148,7 @@ describe.each(variants)('chunked, %s', (variant) => {
         const stride = stateSize(shape)
         const pool = random.normals(starts.length * stride)
         const inputs = gatedInputs(random, shape, tokens, kind)
-        const actual = await attend(gpu, variant, shape, segments, inputs, pool, stride)
-        const expected = expectAttended(shape, segments, inputs, pool, stride)
-        expect(rmsError(actual.o, expected.o)).toBeLessThan(1e-6)
-        expect(rmsError(actual.pool, expected.pool)).toBeLessThan(1e-6)
+        await attendAsOracle(variant, shape, segments, inputs, pool, stride)
       },
     )
 
@@ -132,19 +161,8 @@ describe.each(variants)('chunked, %s', (variant) => {
         const stride = stateSize(shape)
         const state = random.normals(stride)
         const inputs = gatedInputs(random, shape, tokens)
-        const run = async (ends: number[]) => {
-          const o: number[] = []
-          let pool: Float32Array = state
-          for (const [i, end] of ends.entries()) {
-            const from = ends[i - 1] ?? start
-            const part = rowsOf(inputs, tokens, from - start, end - start)
-            const segments = segmentsOf([end - from], () => from)
-            const next = await attend(gpu, variant, shape, segments, part, pool, stride)
-            o.push(...next.o)
-            pool = next.pool
-          }
-          return { o, pool }
-        }
+        const run = (ends: number[]) =>
+          attendInPieces(variant, shape, inputs, [start, ...ends], state)
         const end = start + tokens
         const whole = await run([end])
         for (const cuts of [[64], [128, 192], [64, 128, 192, 256]]) {
@@ -162,16 +180,8 @@ describe.each(variants)('chunked, %s', (variant) => {
       const inputs = gatedInputs(random, shape, tokens)
       const whole = await attend(gpu, variant, shape, segmentsOf([tokens]), inputs, start, stride)
       for (const cuts of [[1], [100], [17, 18, 80, 149]]) {
-        const o: number[] = []
-        let pool = start
-        for (const [i, from] of [0, ...cuts].entries()) {
-          const to = cuts[i] ?? tokens
-          const part = rowsOf(inputs, tokens, from, to)
-          const segments = segmentsOf([to - from], () => from)
-          const next = await attend(gpu, variant, shape, segments, part, pool, stride)
-          o.push(...next.o)
-          pool = next.pool
-        }
+        const ends = [0, ...cuts, tokens]
+        const { o, pool } = await attendInPieces(variant, shape, inputs, ends, start)
         expect(rmsError(o, whole.o)).toBeLessThan(1e-6)
         expect(rmsError(pool, whole.pool)).toBeLessThan(1e-6)
       }
