@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { LOG_FORMATS, LOG_LEVELS } from './log.ts'
 import {
   byteCount,
+  commaSeparated,
   describeOptions,
   type OptionTable,
   type OptionValues,
@@ -30,13 +31,16 @@ export const SERVE_OPTIONS = {
     help: 'Names under which clients ask for the model; the first one is shown in replies. Repeat the flag or separate names by commas.',
     value: 'NAME',
     expects: 'one or more names separated by commas',
-    type: z
-      .string()
-      .transform((names) => names.split(',').map((name) => name.trim()))
-      .pipe(z.array(z.string().min(1)))
-      .optional(),
+    type: commaSeparated(text).optional(),
     otherwise: 'the name of the model folder',
     list: true,
+  },
+  chatTemplate: {
+    help: 'File with the chat template to use, in Jinja, in place of what the checkpoint has.',
+    value: 'FILE',
+    expects: 'a file',
+    type: text.optional(),
+    otherwise: "the checkpoint's own, if it has one",
   },
   host: {
     help: 'Address to listen on; 0.0.0.0 is every address of the machine.',
@@ -51,6 +55,30 @@ export const SERVE_OPTIONS = {
     expects: 'a whole number from 0 to 65535',
     type: wholeNumber(0, 65535),
     fallback: '8000',
+  },
+  apiKey: {
+    help: 'Keys, of which clients must send one. Repeat the flag or separate keys by commas. Command lines can be read by other users of the machine: prefer the variable or --api-key-file.',
+    value: 'KEY',
+    expects: 'one or more keys of visible ASCII characters separated by commas',
+    type: commaSeparated(z.string().regex(/^[!-~]+$/)).optional(),
+    otherwise: 'clients need no key',
+    list: true,
+    secret: true,
+  },
+  apiKeyFile: {
+    help: 'File with more keys, one a line. Empty lines and lines that begin with # are skipped.',
+    value: 'FILE',
+    expects: 'a file',
+    type: text.optional(),
+    otherwise: 'none',
+  },
+  allowOrigin: {
+    help: 'Web pages that may call this server (CORS), by their origin such as https://app.example; * allows all. Repeat the flag or separate origins by commas.',
+    value: 'ORIGIN',
+    expects: '* or origins such as https://app.example, without a path, separated by commas',
+    type: commaSeparated(text.refine(isOrigin)).optional(),
+    otherwise: 'none',
+    list: true,
   },
   adapter: {
     help: "GPU to run on: auto, software (the CPU), or a part of an adapter's name.",
@@ -128,6 +156,20 @@ export const SERVE_OPTIONS = {
     type: wholeNumber(0, 1_000_000),
     fallback: '1024',
   },
+  maxStoredResponses: {
+    help: 'Responses of /v1/responses that are kept in memory to be continued; 0 keeps none.',
+    value: 'N',
+    expects: 'a whole number from 0 to 1000000',
+    type: wholeNumber(0, 1_000_000),
+    fallback: '1000',
+  },
+  maxBodyBytes: {
+    help: 'Largest request body; larger ones get status 413.',
+    value: 'BYTES',
+    expects: 'an amount from 1KiB to 1GiB such as 4MiB or 1000000',
+    type: byteCount(2 ** 10).pipe(z.number().max(2 ** 30)),
+    fallback: '4MiB',
+  },
   // No limits of time unless asked for: the queue is bounded, a client that hangs up leaves it at
   // once, and batch jobs wait and run for as long as it takes.
   queueTimeout: {
@@ -145,7 +187,7 @@ export const SERVE_OPTIONS = {
     fallback: '0',
   },
   shutdownTimeout: {
-    help: 'Seconds that running requests get to finish after SIGTERM.',
+    help: 'Seconds that running and queued requests get to finish after SIGTERM.',
     value: 'SECONDS',
     expects: 'seconds from 0 to 86400',
     type: seconds,
@@ -164,6 +206,12 @@ export const SERVE_OPTIONS = {
     expects: `one of ${LOG_FORMATS.join(', ')}`,
     type: z.enum(LOG_FORMATS),
     fallback: 'auto',
+  },
+  logPrompts: {
+    help: 'Write the first 2,000 characters of prompts to the log.',
+    expects: 'true or false',
+    type: truth,
+    fallback: 'false',
   },
 } satisfies OptionTable
 
@@ -189,6 +237,14 @@ export function parseCommandLine(
   if (has('--help', '-h') || argv[0] === 'help') return { command: 'help', text: helpText() }
   if (has('--version', '-V') || argv[0] === 'version') return { command: 'version' }
   return { command: 'serve', options: parseOptions(SERVE_OPTIONS, args, env) }
+}
+
+/** Whether a browser would send this text as the origin of some page; `*` stands for all. */
+function isOrigin(given: string): boolean {
+  if (given === '*') return true
+  // Applications in a web view have schemes of their own, which URL gives no origin.
+  if (!/^https?:/.test(given)) return /^[a-z][a-z\d+.-]*:\/\/[a-z\d.-]+(:\d+)?$/.test(given)
+  return !given.includes('*') && URL.parse(given)?.origin === given
 }
 
 function helpText(): string {

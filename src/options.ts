@@ -23,6 +23,8 @@ export interface Option {
   positional?: true
   /** Repeating the flag adds values, joined by commas. */
   list?: true
+  /** No message repeats the value. */
+  secret?: true
 }
 
 /** The options of one command, by key. */
@@ -48,6 +50,12 @@ export const seconds = z
   .regex(/^\d+(\.\d+)?$/)
   .transform(Number)
   .pipe(z.number().max(86_400))
+
+/** Values with commas between them; spaces around each are dropped. */
+export function commaSeparated<T extends z.ZodType<unknown, string>>(member: T) {
+  const split = (given: string) => given.split(',').map((value) => value.trim())
+  return z.string().transform(split).pipe(z.array(member))
+}
 
 /** `auto` stands for undefined: the server works the value out. */
 export function orAuto<T extends z.ZodType>(type: T) {
@@ -86,7 +94,8 @@ export function parseOptions<T extends OptionTable>(
     const { value, source } = given[key] ?? { value: option.fallback, source: flagOf(key) }
     const parsed = option.type.safeParse(value)
     if (parsed.success) return [key, parsed.data]
-    throw new ConfigError(`${source} is ${JSON.stringify(value)}: expected ${option.expects}`)
+    const found = option.secret ? '' : ` is ${JSON.stringify(value)}`
+    throw new ConfigError(`${source}${found}: expected ${option.expects}`)
   })
   return Object.fromEntries(values)
 }

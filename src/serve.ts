@@ -5,10 +5,15 @@ import { basename, join, resolve } from 'node:path'
 import { version } from '../package.json'
 import type { ServeOptions } from './config.ts'
 import { type LoadedModel, loadModel } from './engine/load.ts'
-import { createApp } from './http/app.ts'
+import { openGrammars } from './grammar/grammars.ts'
+import { createApp, createLoadingApp, type GuardOptions } from './http/app.ts'
+import { readApiKeyFile } from './http/guard/api-keys.ts'
+import { Drain } from './http/guard/drain.ts'
 import { serveApp } from './http/serve.ts'
-import { stillLoading } from './http/system.ts'
+import { findChatTemplates, readChatTemplate } from './loader/chat-templates.ts'
 import { createLogger, type Logger } from './log.ts'
+import { openChatTemplate } from './text/chat-template.ts'
+import type { Tokenizer } from './text/tokenizer.ts'
 
 /** The model that is served if none is named. */
 export const EMBEDDED_MODEL = join(import.meta.dir, '../models/checkpoints/tales-gla-5m')
@@ -19,19 +24,22 @@ export const EMBEDDED_MODEL = join(import.meta.dir, '../models/checkpoints/tales
  */
 const SAME_SIGNAL_MS = 500
 
-/** Time that clients get to read the error when the device is lost. */
+/** Time that clients get to read the error when their requests are cut or the device is lost. */
 const FAREWELL_MS = 1000
 
 /**
- * Serves until SIGINT or SIGTERM, then lets running requests finish; a second signal cuts them.
- * The port is taken at once and answers 503 until the model is loaded.
+ * Serves until SIGINT or SIGTERM, then refuses new requests and lets those it has finish, also
+ * those in the queue; a second signal cuts them, as `--shutdown-timeout` does. Probes are answered
+ * until the last has ended. The port is taken at once and answers 503 until the model is loaded.
  * Resolves to the exit code.
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const log = createLogger({ level: options.logLevel, format: options.logFormat })
+  const guards = await guardOptions(options, log)
+  const drain = new Drain()
   const ended = Promise.withResolvers<number>()
-  let answer: (request: Request) => Response | Promise<Response> = stillLoading
-  await using server = serveApp({ fetch: (request) => answer(request) }, options)
+  let app: Pick<ReturnType<typeof createApp>, 'fetch'> = createLoadingApp(log, guards)
+  await using server = serveApp({ fetch: (request) => app.fetch(request) }, options)
 
   // Before loading: as the first process of a container nothing else would end it.
   let model: LoadedModel | undefined
@@ -43,9 +51,16 @@ export async function serve(options: ServeOptions): Promise<number> {
       return
     }
     firstSignal = performance.now()
-    log.info(`${signal}: waiting for running requests`, { ...model.engine.stats() })
-    const timeout = setTimeout(() => ended.resolve(0), options.shutdownTimeout * 1000)
-    server.stop().then(() => {
+    const { running, waiting } = model.engine.stats()
+    const counts = { requests: drain.running, running, waiting }
+    log.info(`${signal}: waiting for running requests`, counts)
+    const timeout = setTimeout(() => {
+      log.warn('--shutdown-timeout is over: cutting what still runs', { requests: drain.running })
+      ended.resolve(0)
+    }, options.shutdownTimeout * 1000)
+    // The listener stays open for probes and refusals until the last request has been answered.
+    drain.begin().then(async () => {
+      await server.stop()
       clearTimeout(timeout)
       ended.resolve(0)
     })
@@ -58,29 +73,62 @@ export async function serve(options: ServeOptions): Promise<number> {
   model = await Promise.race([load(folder, options, log), ended.promise.then(() => undefined)])
   if (model === undefined) return ended.promise
   const ids = options.servedModelName ?? [basename(folder)]
-  const app = createApp({
+  const chatTemplate = await chatTemplateOf(folder, options.chatTemplate, model.tokenizer)
+  using grammars = openGrammars({
+    tokenizer: model.tokenizer,
+    vocabSize: model.decoder.vocabSize,
+    eosTokenIds: model.generationConfig.eosTokenIds,
+  })
+  app = createApp({
     engine: model.engine,
     tokenizer: model.tokenizer,
+    grammars,
+    chatTemplate,
     model: {
       ids,
       created: Math.floor((await stat(join(folder, 'config.json'))).mtimeMs / 1000),
       maxModelLen: model.maxLength,
       sampling: recommendedSampling(model),
     },
-    limits: { maxQueue: options.maxQueue },
+    limits: {
+      maxQueue: options.maxQueue,
+      maxBodyBytes: options.maxBodyBytes,
+      maxStoredResponses: options.maxStoredResponses,
+    },
     log,
     version,
+    ...guards,
+    drain,
   })
-  answer = (request) => app.fetch(request)
   watchDevice(model, log, ended.resolve)
   console.log(describeModel(model, ids[0], folder, performance.now() - started))
-  console.log(invitation(server.url, ids[0]))
+  console.log(invitation(server.url, ids[0], guards.apiKeys.length > 0))
 
   const code = await ended.promise
-  if (code !== 0) await Promise.race([server.stop(), Bun.sleep(FAREWELL_MS)])
+  // What still runs ends with an error that its client can read. A lost device has seen to that.
+  const closed = code === 0 ? model.engine.close() : undefined
+  await Promise.all([closed, Promise.race([server.stop(), Bun.sleep(FAREWELL_MS)])])
   await server.stop(true)
   if (code === 0) await model[Symbol.asyncDispose]()
   return code
+}
+
+/** Who may call; reads the file of keys. */
+async function guardOptions(options: ServeOptions, log: Logger): Promise<Required<GuardOptions>> {
+  const { apiKey = [], apiKeyFile, allowOrigin = [], logPrompts } = options
+  const fromFile = apiKeyFile === undefined ? [] : await readApiKeyFile(apiKeyFile, log)
+  const apiKeys = [...apiKey, ...fromFile]
+  return { apiKeys, allowedOrigins: allowOrigin, logPrompts }
+}
+
+/** The template of the file that the operator gave, or else of the checkpoint. */
+async function chatTemplateOf(folder: string, file: string | undefined, tokenizer: Tokenizer) {
+  const found = file === undefined ? findChatTemplates(folder) : readChatTemplate(file)
+  const nameOf = (id: number | undefined) => (id === undefined ? undefined : tokenizer.display(id))
+  return openChatTemplate(await found, {
+    bosToken: nameOf(tokenizer.bosTokenId),
+    eosToken: nameOf(tokenizer.eosTokenId),
+  })
 }
 
 async function load(folder: string, options: ServeOptions, log: Logger): Promise<LoadedModel> {
@@ -167,15 +215,16 @@ function describeSnapshots({
   return `${snapshots} states of ${bytes(snapshotBytes)} are kept for reuse${host}`
 }
 
-function invitation(listening: string, id: string): string {
+function invitation(listening: string, id: string, needsKey: boolean): string {
   // "Every address" is none that a client can call.
   const url = listening.replace('//0.0.0.0:', '//127.0.0.1:')
   const body = JSON.stringify({ model: id, prompt: 'Once upon a time', max_tokens: 64 })
+  const key = needsKey ? " -H 'authorization: Bearer KEY'" : ''
   return [
-    `serving  ${url}/v1`,
+    `serving  ${url}/v1, described at ${url}/docs`,
     '',
     'Try it:',
-    `  curl ${url}/v1/completions -H 'content-type: application/json' \\`,
+    `  curl ${url}/v1/completions${key} -H 'content-type: application/json' \\`,
     `    -d '${body}'`,
     '',
   ].join('\n')

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { parseCommandLine, SERVE_OPTIONS, type ServeOptions } from '../src/config.ts'
 import { ConfigError } from '../src/errors.ts'
+import { DEFAULT_LIMITS } from '../src/http/context.ts'
 import type { Option } from '../src/options.ts'
 
 type Env = Record<string, string>
@@ -16,6 +17,7 @@ describe('serve', () => {
     expect(serve()).toEqual({
       model: undefined,
       servedModelName: undefined,
+      chatTemplate: undefined,
       host: '127.0.0.1',
       port: 8000,
       adapter: 'auto',
@@ -26,14 +28,20 @@ describe('serve', () => {
       maxNumBatchedTokens: 512,
       maxModelLen: undefined,
       maxQueue: 1024,
+      maxBodyBytes: DEFAULT_LIMITS.maxBodyBytes,
+      maxStoredResponses: DEFAULT_LIMITS.maxStoredResponses,
       batchInvariant: undefined,
       prefixCacheBytes: undefined,
       prefixCacheHostBytes: undefined,
       queueTimeout: 0,
       requestTimeout: 0,
       shutdownTimeout: 30,
+      apiKey: undefined,
+      apiKeyFile: undefined,
+      allowOrigin: undefined,
       logLevel: 'info',
       logFormat: 'auto',
+      logPrompts: false,
     })
   })
 
@@ -83,6 +91,23 @@ describe('serve', () => {
     [['--queue-timeout', '0'], { GLAZE_QUEUE_TIMEOUT: '5' }, { queueTimeout: 0 }],
     [['--request-timeout', '86400'], {}, { requestTimeout: 86_400 }],
     [['--adapter', 'NVIDIA H100'], {}, { adapter: 'NVIDIA H100' }],
+    [['--api-key', 'a', '--api-key=--b, c'], { GLAZE_API_KEY: 'd' }, { apiKey: ['a', '--b', 'c'] }],
+    [[], { GLAZE_API_KEY: 'sk-1,sk-2' }, { apiKey: ['sk-1', 'sk-2'] }],
+    [['--api-key-file', '/run/keys'], {}, { apiKeyFile: '/run/keys' }],
+    [['--chat-template', 'own.jinja'], {}, { chatTemplate: 'own.jinja' }],
+    [['--allow-origin', '*'], {}, { allowOrigin: ['*'] }],
+    [
+      ['--allow-origin', 'https://app.example', '--allow-origin', 'http://localhost:5173'],
+      {},
+      { allowOrigin: ['https://app.example', 'http://localhost:5173'] },
+    ],
+    [
+      [],
+      { GLAZE_ALLOW_ORIGIN: 'https://[::1]:8443, tauri://localhost' },
+      { allowOrigin: ['https://[::1]:8443', 'tauri://localhost'] },
+    ],
+    [['--log-prompts'], {}, { logPrompts: true }],
+    [['--max-body-bytes', '16MiB'], {}, { maxBodyBytes: 2 ** 24 }],
   ])('%j with %j', (argv, env, expected) => {
     expect(serve(argv, env)).toMatchObject(expected)
   })
@@ -127,11 +152,39 @@ describe('serve', () => {
     [['--shutdown-timeout', '90000'], {}, '--shutdown-timeout is "90000": expected seconds from 0'],
     [['--log-level', 'loud'], {}, 'expected one of debug, info, warn, error'],
     [['--log-format', 'xml'], {}, 'expected one of auto, json, text'],
+    [
+      ['--allow-origin', 'app.example'],
+      {},
+      '--allow-origin is "app.example": expected * or origins',
+    ],
+    [['--allow-origin', 'https://app.example/'], {}, 'without a path'],
+    [['--allow-origin', 'https://app.example/page'], {}, 'without a path'],
+    [['--allow-origin', 'https://app.example:443'], {}, '--allow-origin is'],
+    [['--allow-origin', 'https://App.example'], {}, '--allow-origin is'],
+    [['--allow-origin', 'https://*.example'], {}, '--allow-origin is'],
+    [['--allow-origin', 'https://user@app.example'], {}, '--allow-origin is'],
+    [['--allow-origin', 'null'], {}, '--allow-origin is "null"'],
+    [['--allow-origin', 'https://a.example,,*'], {}, '--allow-origin is'],
+    [['--max-body-bytes', '1000'], {}, 'expected an amount from 1KiB to 1GiB'],
+    [['--max-body-bytes', '2GiB'], {}, '--max-body-bytes is "2GiB"'],
+    [['--log-prompts=yes'], {}, '--log-prompts is "yes": expected true or false'],
   ])('%j with %j is refused', (argv, env, message) => {
     const parse = () => serve(argv, env)
     expect(parse).toThrow(ConfigError)
     expect(parse).toThrow(message)
   })
+})
+
+test.each<[string[], Env, string]>([
+  [['--api-key', 'sk-1 sk-2'], {}, '--api-key: expected one or more keys'],
+  [['--api-key', 'sk-1,'], {}, '--api-key: expected one or more keys'],
+  [['--api-key', 'sk-ä'], {}, '--api-key: expected one or more keys'],
+  [[], { GLAZE_API_KEY: 'sk-1\nsk-2' }, 'GLAZE_API_KEY: expected one or more keys'],
+])('%j with %j is refused without repeating the key', (argv, env, message) => {
+  const parse = () => serve(argv, env)
+  expect(parse).toThrow(ConfigError)
+  expect(parse).toThrow(message)
+  expect(parse).not.toThrow('sk-')
 })
 
 describe('other commands', () => {
@@ -150,6 +203,13 @@ describe('other commands', () => {
       expect(parsed.text).toContain(`[GLAZE_${words.join('_').toUpperCase()}`)
     }
     expect(parsed.text).toContain('default: 127.0.0.1')
+  })
+
+  test('help tells no key', () => {
+    const env = { GLAZE_API_KEY: 'sk-1' }
+    expect(JSON.stringify(parseCommandLine(['--help', '--api-key', 'sk-2'], env))).not.toContain(
+      'sk-',
+    )
   })
 
   test('help comes before any complaint', () => {

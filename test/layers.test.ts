@@ -11,13 +11,14 @@ const files = [...new Glob('{src,kernels,models,test}/**/*.{ts,wgsl}').scanSync(
 const allowed: Record<string, string[]> = {
   base: [],
   text: ['base'],
+  grammar: ['base', 'text'],
   gpu: ['base', 'kernels'],
   kernels: ['gpu'],
   loader: ['base', 'gpu'],
   models: ['base', 'gpu', 'loader'],
-  engine: ['base', 'gpu', 'loader', 'models', 'text'],
-  http: ['base', 'engine'],
-  main: ['base', 'gpu', 'loader', 'models', 'engine', 'text', 'http'],
+  engine: ['base', 'gpu', 'loader', 'models', 'text', 'grammar'],
+  http: ['base', 'engine', 'grammar'],
+  main: ['base', 'gpu', 'loader', 'models', 'engine', 'text', 'grammar', 'http'],
 }
 
 function layerOf(file: string): string {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { z } from 'zod'
-import { describeOptions, parseOptions, truth } from '../src/options.ts'
+import { commaSeparated, describeOptions, parseOptions, truth } from '../src/options.ts'
 
 type Env = Record<string, string>
 
@@ -46,4 +46,18 @@ describe("a table of one's own", () => {
       '  --size N\n      Size.\n      [GLAZE_SIZE, default: 1]',
     ])
   })
+})
+
+test('a list option adds up, and a secret one is not repeated', () => {
+  const table = {
+    pin: {
+      ...{ help: 'Pins.', value: 'PIN', expects: 'digits', list: true as const },
+      ...{ secret: true as const, type: commaSeparated(z.string().regex(/^\d+$/)) },
+    },
+  }
+  expect(parseOptions(table, ['--pin', '1', '--pin=2 ,3'], {})).toEqual({ pin: ['1', '2', '3'] })
+  expect(() => parseOptions(table, ['--pin', '12x'], {})).toThrow(/^--pin: expected digits$/)
+  expect(() => parseOptions(table, [], { GLAZE_PIN: '12x' })).toThrow(
+    /^GLAZE_PIN: expected digits$/,
+  )
 })

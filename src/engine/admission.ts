@@ -18,7 +18,7 @@ export class PrefixAdmission implements Admission {
   constructor(
     readonly cache: PrefixCache,
     readonly copies: StateCopies,
-    readonly tables: Pick<SamplingTables, 'load'>,
+    readonly tables: Pick<SamplingTables, 'load' | 'writeMask'>,
   ) {}
 
   /**
@@ -71,7 +71,7 @@ export class PrefixAdmission implements Admission {
     this.#planCuts(sequence)
   }
 
-  /** Bias, mask and history of a sequence that has just got its slot. */
+  /** Bias and history of a sequence that has just got its slot. */
   loadTables({ slot, request, generated }: Sequence): void {
     this.tables.load(slot!, request.sampling, request.prompt, generated)
   }

@@ -4,14 +4,15 @@
 // Drawn tokens stay on the GPU and feed the next step there, so a step is submitted before the one
 // before it has come back. What the host learns late costs at most a thrown-away row: a sequence that
 // turns out to have ended is in one more step, and its slot is free for whoever comes after that in
-// the GPU's queue.
+// the GPU's queue. Only a sequence whose next mask follows from its last token (a grammar, banned runs)
+// sits out the step in between; the others go on.
 import { ApiError, invariant } from '../errors.ts'
-import { MAX_TOP } from '../gpu/step.ts'
 import { OutputText } from '../text/output-text.ts'
 import type { PrefixAdmission } from './admission.ts'
 import { type Deadlines, lateness } from './deadlines.ts'
 import { Forks, hasEnded, hasNotBegun } from './forks.ts'
 import { GenerationStream } from './generation.ts'
+import { MaskRows } from './mask-rows.ts'
 import { randomSeed } from './random.ts'
 import type { Engine, EngineStats, Generation, GenerationRequest } from './request.ts'
 import { type Reporter, takeResults } from './results.ts'
@@ -20,6 +21,8 @@ import { Scheduler, type SchedulerLimits } from './scheduler.ts'
 import { Sequence } from './sequence.ts'
 import { StatePool } from './state-pool.ts'
 import { buildStep, type Part } from './step-builder.ts'
+import { TokenMask } from './token-mask.ts'
+import { boundTokens, checkLogprobs, checkRequest } from './validate.ts'
 
 export interface EngineOptions
   extends SchedulerLimits,
@@ -53,8 +56,8 @@ export type ForkRequest = Omit<
 export class GlazeEngine implements Engine {
   readonly #scheduler: Scheduler
   readonly #pool: StatePool
-  readonly #reporter: Reporter
   readonly #forks: Forks
+  readonly #masks: MaskRows
   #forkCount = 0
   #pumping: Promise<void> | undefined
   #fault: string | undefined
@@ -70,19 +73,19 @@ export class GlazeEngine implements Engine {
     this.#pool = new StatePool(runner.decoder.slots)
     this.#scheduler = new Scheduler(this.#pool, options)
     this.#forks = new Forks(this.#scheduler, admission, (from, to) => this.#noteFork(from, to))
-    this.#reporter = {
-      eosTokenIds: options.eosTokenIds,
-      end: (sequence) => this.#scheduler.remove(sequence),
-      onError: options.onError,
-    }
+    this.#masks = new MaskRows(admission.tables, options.onError)
   }
 
   submit(request: GenerationRequest): Generation {
-    const maxTokens = this.#admit(request)
+    if (this.#fault !== undefined) throw stopped(this.#fault)
+    const { prompt } = request
+    checkRequest(request, this.runner.decoder.vocabSize)
+    const { maxLength } = this.options
+    const maxTokens = boundTokens(request.maxTokens, prompt.length, maxLength, 'prompt')
     const parent = this.#sequenceOf(request.sampleOf)
     // The prompt's scores are the parent's to report.
     const own = parent ? { ...request, promptLogprobs: undefined } : request
-    const sequence = this.#create(own, maxTokens, request.prompt)
+    const sequence = this.#create(own, maxTokens)
     // What only reads its prompt has no logits to share.
     sequence.parent = parent && parent.maxTokens > 0 ? parent : undefined
     this.admission.enter(sequence, this.#scheduler.sequences)
@@ -113,8 +116,9 @@ export class GlazeEngine implements Engine {
     }
     // Tokens that are on their way count, too.
     const context = prompt.length + parent.sampled
-    const maxTokens = this.#bounded(context, request.maxTokens, 'the forked generation')
-    const child = this.#create({ ...request, prompt }, maxTokens, prompt)
+    const { maxLength } = this.options
+    const maxTokens = boundTokens(request.maxTokens, context, maxLength, 'the forked generation')
+    const child = this.#create({ ...request, prompt }, maxTokens)
     this.#forks.add(parent, child)
     return child.stream
   }
@@ -143,10 +147,7 @@ export class GlazeEngine implements Engine {
   fail(message: string): void {
     this.#fault ??= message
     const error = stopped(message)
-    for (const sequence of this.#all()) {
-      this.#scheduler.remove(sequence)
-      sequence.stream.fail(error)
-    }
+    for (const { stream } of this.#all()) stream.fail(error)
     this.#forks.clear()
     this.#failed.resolve()
   }
@@ -160,61 +161,30 @@ export class GlazeEngine implements Engine {
     return this.#scheduler.sequences.find(({ stream }) => stream === generation)
   }
 
-  #create(given: GenerationRequest, maxTokens: number, context: readonly number[]): Sequence {
+  #create(given: GenerationRequest, maxTokens: number): Sequence {
     const cuts = new Set(given.cacheBreakpoints)
     const request = { ...given, cacheBreakpoints: [...cuts].sort((a, b) => a - b) }
     const { seed } = request.sampling
+    const { vocabSize } = this.runner.decoder
     const sequence: Sequence = new Sequence({
       request,
       seed: seed === undefined ? randomSeed() : BigInt(seed),
       maxTokens,
-      text: new OutputText(this.options.tokenizer, context, request.stop),
-      stream: new GenerationStream(request.id, request.prompt.length, () =>
-        this.#scheduler.remove(sequence),
-      ),
+      text: new OutputText(this.options.tokenizer, request.prompt, request),
+      stream: new GenerationStream(request.id, request.prompt.length, () => this.#end(sequence)),
       arrival: performance.now(),
+      // Last: nothing after this can fail and leave a guide behind.
+      mask: TokenMask.of(request, { vocabSize, eosTokenIds: this.options.eosTokenIds }),
     })
+    this.#masks.add(sequence)
     return sequence
   }
 
-  /** Checks a request and returns how many tokens it may generate. */
-  #admit(request: GenerationRequest): number {
-    const { prompt, maxTokens, cacheBreakpoints = [] } = request
-    if (this.#fault !== undefined) throw stopped(this.#fault)
-    const { vocabSize } = this.runner.decoder
-    if (prompt.length === 0) {
-      throw new ApiError(400, 'prompt holds no tokens; at least 1 is needed', { param: 'prompt' })
-    }
-    const foreign = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
-    if (foreign !== undefined) {
-      throw new ApiError(400, `prompt holds token id ${foreign}; ids are 0 to ${vocabSize - 1}`, {
-        param: 'prompt',
-      })
-    }
-    checkLogprobs(request.logprobs, 'logprobs')
-    checkLogprobs(request.promptLogprobs, 'prompt_logprobs')
-    const beyond = cacheBreakpoints.find((cut) => !(cut >= 1 && cut <= prompt.length))
-    if (beyond !== undefined) {
-      throw new ApiError(400, `cache breakpoint ${beyond}: positions are 1 to ${prompt.length}`, {
-        param: 'prompt_cache_breakpoint',
-      })
-    }
-    return this.#bounded(prompt.length, maxTokens, 'prompt')
-  }
-
-  /** As in vLLM: a completion is cut to what is left, only the context itself is refused. */
-  #bounded(context: number, maxTokens: number, name: string): number {
-    const { maxLength } = this.options
-    if (maxLength === undefined) return maxTokens
-    const left = maxLength - context
-    if (left < Math.min(maxTokens, 1)) {
-      throw new ApiError(
-        400,
-        `${name} has ${context} tokens; the model takes ${maxLength} with the completion`,
-        { param: 'prompt', code: 'context_length_exceeded' },
-      )
-    }
-    return Math.min(maxTokens, left)
+  /** Takes back what a generation that has ended in whatever way holds. */
+  #end(sequence: Sequence): void {
+    this.#scheduler.remove(sequence)
+    this.#masks.remove(sequence)
+    sequence.mask?.[Symbol.dispose]()
   }
 
   /** Keeps steps going until there is nothing to do. */
@@ -225,6 +195,10 @@ export class GlazeEngine implements Engine {
     let fault = 'step failed'
     try {
       while (true) {
+        this.#masks.begin()
+        // The GPU is busy in the meantime, and goes on without those whose masks take longer.
+        const masks = this.#masks.running
+        if (masks && flights.length > 0) await Promise.race([masks, flights[0].results])
         this.#endLateRequests()
         this.#forks.copy()
         while (flights.length < (this.options.stepsInFlight ?? 2)) {
@@ -233,8 +207,13 @@ export class GlazeEngine implements Engine {
           flights.push(flight)
         }
         const flight = flights.shift()
-        if (flight === undefined) break
-        takeResults(flight.parts, await flight.results, this.#reporter)
+        if (flight === undefined) {
+          const mask = this.#masks.next
+          if (mask === undefined) break
+          await mask
+          continue
+        }
+        takeResults(flight.parts, await flight.results, this.options)
       }
       fault = 'something leaked'
       this.#checkIdle()
@@ -257,6 +236,8 @@ export class GlazeEngine implements Engine {
       if (copyOf) this.#startCopy(sequence, copyOf.sequence)
     }
     const { work, parts } = buildStep(shares, this.admission)
+    // Behind the steps before in the device's queue, ahead of this one.
+    for (const { sequence, draws } of parts) if (draws) this.#masks.write(sequence)
     const results = this.runner.run(work)
     // Awaited later; until then a failure must not count as unhandled.
     results.catch(() => {})
@@ -283,9 +264,7 @@ export class GlazeEngine implements Engine {
     const now = performance.now()
     for (const sequence of this.#scheduler.sequences) {
       const error = lateness(sequence, this.options, now)
-      if (error === undefined) continue
-      this.#scheduler.remove(sequence)
-      sequence.stream.fail(error)
+      if (error) sequence.stream.fail(error)
     }
   }
 
@@ -304,12 +283,6 @@ export class GlazeEngine implements Engine {
     this.#lastCacheCheck = now
     this.admission.cache.check()
   }
-}
-
-function checkLogprobs(count: number | undefined, param: string): void {
-  if (count === undefined || (Number.isInteger(count) && count >= 0 && count <= MAX_TOP)) return
-  const message = `${param}: expected a whole number from 0 to ${MAX_TOP}, found ${count}`
-  throw new ApiError(400, message, { param })
 }
 
 function stopped(fault: string): ApiError {

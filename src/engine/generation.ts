@@ -11,8 +11,8 @@ export class GenerationStream implements Generation {
   constructor(
     readonly id: string,
     readonly promptTokens: number,
-    /** Called at most once, when the reader gives up before the end. */
-    readonly onAbort: () => void,
+    /** Called once, when the generation ends: with its last output, by an error or an abort. */
+    readonly onEnd: () => void,
   ) {}
 
   /** False until the last output, an error or an abort. */
@@ -23,23 +23,19 @@ export class GenerationStream implements Generation {
   push(output: Output): void {
     if (this.#ended) return
     this.#outputs.push(output)
-    if (output.finish) this.#ended = true
-    this.#wake?.()
+    if (output.finish) this.#end()
+    else this.#wake?.()
   }
 
   /** Ends the stream with an error that the reader's loop throws. */
   fail(error: Error): void {
     if (this.#ended) return
-    this.#ended = true
     this.#error = error
-    this.#wake?.()
+    this.#end()
   }
 
   abort(): void {
-    if (this.#ended) return
-    this.#ended = true
-    this.onAbort()
-    this.#wake?.()
+    if (!this.#ended) this.#end()
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Output> {
@@ -51,6 +47,12 @@ export class GenerationStream implements Generation {
         return { done: true, value: undefined }
       },
     }
+  }
+
+  #end(): void {
+    this.#ended = true
+    this.#wake?.()
+    this.onEnd()
   }
 
   async #next(): Promise<IteratorResult<Output>> {

@@ -1,5 +1,7 @@
 // What the engine takes and gives: a request of token ids, and a stream of outputs.
 
+import type { GuideFactory } from '../grammar/guide.ts'
+
 /** How the next token is chosen. Neutral values switch a filter off. */
 export interface SamplingParams {
   /** 0 is greedy; otherwise logits are divided by it. */
@@ -24,6 +26,8 @@ export interface SamplingParams {
   allowedTokenIds?: readonly number[]
   /** These ids are never generated. */
   bannedTokenIds?: readonly number[]
+  /** None of these runs of ids is generated; one that begins in the prompt may be completed. */
+  bannedSequences?: readonly (readonly number[])[]
 }
 
 /** One prompt to continue. */
@@ -37,8 +41,21 @@ export interface GenerationRequest {
   sampling: SamplingParams
   /** Generation ends before the first of these in the text. */
   stop: readonly string[]
+  /** Keep the stop string, or what the ending token says, in the text. */
+  includeStop?: boolean
+  /** Any of these ids ends the generation, too, whatever `ignoreEos` says. */
+  stopTokenIds?: readonly number[]
   /** Go on after an end-of-sequence token. */
   ignoreEos?: boolean
+  /**
+   * Until so many tokens are generated nothing but `maxTokens` or the end of a grammar ends the
+   * generation: tokens that would are not drawn, and stop strings completed by then are text.
+   */
+  minTokens?: number
+  /** Leave tokens like `</s>` out of the text; true if left out. */
+  skipSpecialTokens?: boolean
+  /** Keeps the text within a grammar; its guide is disposed when the generation ends. */
+  guide?: GuideFactory
   /** Alternatives to report beside each generated token (0: the chosen one only); undefined: none. */
   logprobs?: number
   /** The same for prompt tokens. */
@@ -62,6 +79,8 @@ export interface TokenLogprob {
 /** One generated token. */
 export interface OutputToken extends Partial<TokenLogprob> {
   id: number
+  /** Code points of the generated text before it; a stop string may have cut the text before. */
+  offset: number
   /** The most likely tokens, best first, if asked for. */
   top?: TokenLogprob[]
 }
@@ -69,7 +88,7 @@ export interface OutputToken extends Partial<TokenLogprob> {
 /** One prompt token; the first has no log-probability. */
 export type PromptLogprob = (TokenLogprob & { top: TokenLogprob[] }) | undefined
 
-/** Why a generation ended: a stop string or end-of-sequence token, or the token limit. */
+/** Why a generation ended: a stop string, a stop token or the end of its grammar, or the limit. */
 export type FinishReason = 'stop' | 'length'
 
 /** What became known since the output before it. */
@@ -80,7 +99,11 @@ export interface Output {
   /** Set on the first output of a request that asked for them: one entry per prompt token. */
   promptLogprobs?: PromptLogprob[]
   /** Set on the last output. */
-  finish?: { reason: FinishReason; stop?: string | number }
+  finish?: {
+    reason: FinishReason
+    /** The stop string or token, if one ended it. */
+    stop?: string | number
+  }
   /** Set on the last output. */
   cache?: CacheUse
 }

@@ -2,7 +2,8 @@
 // that became certain, and why a generation ended.
 import { ApiError } from '../errors.ts'
 import { RESULT_WORDS } from '../gpu/ops/sample.ts'
-import type { FinishReason, Output, OutputToken, TokenLogprob } from './request.ts'
+import type { OutputPiece } from '../text/output-text.ts'
+import type { GenerationRequest, Output, OutputToken } from './request.ts'
 import { readResult, type SampleResult } from './sampler.ts'
 import type { Sequence } from './sequence.ts'
 import type { Part } from './step-builder.ts'
@@ -11,8 +12,6 @@ import type { Part } from './step-builder.ts'
 export interface Reporter {
   /** Any of these ends a generation. */
   eosTokenIds: readonly number[]
-  /** Frees the sequence's slot. */
-  end(sequence: Sequence): void
   onError?: (message: string, error: unknown) => void
 }
 
@@ -30,13 +29,25 @@ export function takeResults(
     try {
       takePart(part, results, reporter)
     } catch (error) {
-      const isOurs = !(error instanceof ApiError)
-      if (isOurs) reporter.onError?.(`request ${sequence.request.id} failed`, error)
-      reporter.end(sequence)
-      const message = `generation failed: ${error instanceof Error ? error.message : error}`
-      sequence.stream.fail(isOurs ? new ApiError(500, message) : error)
+      failSequence(sequence, error, reporter.onError)
     }
   }
+}
+
+/** Ends one sequence, and nothing else, with what went wrong. */
+export function failSequence(
+  { request, stream }: Sequence,
+  error: unknown,
+  onError: Reporter['onError'],
+): void {
+  if (stream.ended) return
+  if (error instanceof ApiError) {
+    stream.fail(error)
+    return
+  }
+  onError?.(`request ${request.id} failed`, error)
+  const message = `generation failed: ${error instanceof Error ? error.message : error}`
+  stream.fail(new ApiError(500, message))
 }
 
 function takePart(part: Part, results: Uint32Array, reporter: Reporter): void {
@@ -50,24 +61,16 @@ function takePart(part: Part, results: Uint32Array, reporter: Reporter): void {
   const isFirst = sequence.generated.length === sequence.inherited
   const promptLogprobs = sequence.scoresPrompt && isFirst ? sequence.promptLogprobs : undefined
   if (!draws) {
-    finish(
-      sequence,
-      { text: '', tokens: [], promptLogprobs, finish: { reason: 'length' } },
-      reporter,
-    )
+    const finish = { reason: 'length' as const }
+    sequence.stream.push({ text: '', tokens: [], promptLogprobs, finish, cache: sequence.cache })
     return
   }
   const token = read(results, firstRow + scores, request.logprobs)
   sequence.generated.push(token.id)
-  const { text, finish: end } = advanceText(sequence, token.id, reporter.eosTokenIds)
-  const output: Output = { text, tokens: [token], promptLogprobs, finish: end }
-  if (end) finish(sequence, output, reporter)
-  else sequence.stream.push(output)
-}
-
-function finish(sequence: Sequence, output: Output, reporter: Reporter): void {
-  reporter.end(sequence)
-  sequence.stream.push({ ...output, cache: sequence.cache })
+  const { text, offset, finish } = advanceText(sequence, token.id, reporter.eosTokenIds)
+  if (!finish) sequence.mask?.accept(token.id)
+  const cache = finish && sequence.cache
+  sequence.stream.push({ text, tokens: [{ ...token, offset }], promptLogprobs, finish, cache })
 }
 
 /** One row of results; throws for logits that are no numbers and masks that allow nothing. */
@@ -75,7 +78,7 @@ function read(
   results: Uint32Array,
   row: number,
   top: number | undefined,
-): OutputToken & { top?: TokenLogprob[] } {
+): Omit<OutputToken, 'offset'> {
   const result: SampleResult = readResult(results, row * RESULT_WORDS, top)
   if (!result.finite) throw new Error('the model computed NaN or infinite logits')
   if (!result.allowed) throw new ApiError(400, 'no token is allowed: every id is banned')
@@ -85,22 +88,32 @@ function read(
 
 /** The text that a token releases, and why the generation ends with it, if it does. */
 function advanceText(
-  sequence: Sequence,
+  { request, text: output, generated, maxTokens }: Sequence,
   id: number,
   eosTokenIds: readonly number[],
-): { text: string; finish?: { reason: FinishReason; stop?: string | number } } {
-  const { request, text: output } = sequence
-  if (eosTokenIds.includes(id) && !request.ignoreEos) {
-    const { text, stopped } = output.finish()
-    return { text, finish: { reason: 'stop', stop: stopped ?? id } }
+): OutputPiece & Pick<Output, 'finish'> {
+  if (isStopToken(id, request, eosTokenIds)) {
+    const piece = output.finishAt(id)
+    return { ...piece, finish: { reason: 'stop', stop: piece.stopped ?? id } }
   }
-  const { text, stopped } = output.push(id)
-  if (stopped !== undefined) return { text, finish: { reason: 'stop', stop: stopped } }
-  if (sequence.generated.length < sequence.maxTokens) return { text }
+  const piece = output.push(id)
+  const { text, stopped } = piece
+  if (stopped !== undefined) return { ...piece, finish: { reason: 'stop', stop: stopped } }
+  if (generated.length < maxTokens) return piece
   const rest = output.finish()
-  const end =
-    rest.stopped === undefined
-      ? { reason: 'length' as const }
-      : { reason: 'stop' as const, stop: rest.stopped }
-  return { text: text + rest.text, finish: end }
+  const isCut = rest.stopped !== undefined
+  const finish: Output['finish'] = isCut
+    ? { reason: 'stop', stop: rest.stopped }
+    : { reason: 'length' }
+  return { ...piece, text: text + rest.text, finish }
+}
+
+/** True for a token that ends a generation. At the end of a grammar nothing else can follow. */
+function isStopToken(
+  id: number,
+  { stopTokenIds, ignoreEos, guide }: GenerationRequest,
+  eosTokenIds: readonly number[],
+): boolean {
+  if (stopTokenIds?.includes(id)) return true
+  return eosTokenIds.includes(id) && (!ignoreEos || guide !== undefined)
 }

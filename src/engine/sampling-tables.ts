@@ -1,8 +1,9 @@
 // What the sampler knows about each slot beside its sample row: bias, mask and history over the
-// vocabulary. A request that uses one writes it when it gets its slot.
+// vocabulary. A request that uses one writes it when it gets its slot; masks also as they change.
 import type { Buffers } from '../gpu/buffers.ts'
 import type { SamplingParams } from './request.ts'
 import { samplingFields } from './sampler.ts'
+import { maskWords } from './token-mask.ts'
 
 /** Bit of a history entry: the token occurs in the prompt. The others count it in the completion. */
 const IN_PROMPT = 2 ** 31
@@ -37,18 +38,21 @@ export class SamplingTables {
     )
   }
 
-  /** Writes what a request needs into the rows of its slot; most need nothing. */
+  /** Writes bias and history of a request into the rows of its slot; most have none. */
   load(
     slot: number,
     sampling: SamplingParams,
     prompt: readonly number[],
     generated: readonly number[],
   ): void {
-    const { logitBias, allowedTokenIds, bannedTokenIds = [] } = sampling
-    const { biased, masked, penalties } = samplingFields(sampling)
-    if (biased) this.#writeBias(slot, logitBias!)
-    if (masked) this.#writeMask(slot, allowedTokenIds, bannedTokenIds)
+    const { biased, penalties } = samplingFields(sampling)
+    if (biased) this.#writeBias(slot, sampling.logitBias!)
     if (penalties) this.#writeHistory(slot, prompt, generated)
+  }
+
+  /** Writes the mask of a slot for the steps submitted after this: maskWords(vocabSize) words. */
+  writeMask(slot: number, words: Uint32Array<ArrayBuffer>): void {
+    this.queue.writeBuffer(this.masks, slot * words.byteLength, words)
   }
 
   #writeBias(slot: number, bias: ReadonlyMap<number, number>): void {
@@ -57,22 +61,10 @@ export class SamplingTables {
     this.queue.writeBuffer(this.bias, slot * this.vocabSize * 4, this.#floats)
   }
 
-  #writeMask(slot: number, allowed: readonly number[] | undefined, banned: readonly number[]) {
-    const words = this.#words.subarray(0, maskWords(this.vocabSize))
-    words.fill(allowed ? 0 : 0xffffffff)
-    for (const id of allowed ?? []) words[id >>> 5] |= 1 << (id & 31)
-    for (const id of banned) words[id >>> 5] &= ~(1 << (id & 31))
-    this.queue.writeBuffer(this.masks, slot * words.byteLength, words)
-  }
-
   #writeHistory(slot: number, prompt: readonly number[], generated: readonly number[]): void {
     this.#words.fill(0)
     for (const id of prompt) this.#words[id] = IN_PROMPT
     for (const id of generated) this.#words[id]++
     this.queue.writeBuffer(this.history, slot * this.vocabSize * 4, this.#words)
   }
-}
-
-function maskWords(vocabSize: number): number {
-  return Math.ceil(vocabSize / 32)
 }

@@ -130,7 +130,7 @@ export class Scheduler {
     budget: SchedulerLimits,
     shares: Share[],
   ): boolean {
-    if (sequence.waitsForParent) return true
+    if (sequence.waitsForParent || this.#waitsForMask(sequence)) return true
     if (this.pool.free === 0) return false
     const hasRoom = sliceLength(sequence, budget) > 0
     if (!hasRoom && !admission.isComplete(sequence)) return false
@@ -142,6 +142,14 @@ export class Scheduler {
     shares.push(share)
     this.#startCopies(share, shares)
     return true
+  }
+
+  /** The end of a prompt draws a token, for its samples as well: their masks must be known. */
+  #waitsForMask(sequence: Sequence): boolean {
+    if (!sequence.mask?.followsTokens) return false
+    const isMissing = ({ mask }: Sequence) => mask?.isReady === false
+    const hasSample = (each: Sequence) => each.parent === sequence && isMissing(each)
+    return isMissing(sequence) || this.#waiting.some(hasSample)
   }
 
   /** Waiting sequences in the order in which they may have slots. */
@@ -183,7 +191,10 @@ export class Scheduler {
 
   /** The other samples of a prompt start with its end, as far as there are slots. */
   #startCopies(share: Share, shares: Share[]): void {
-    for (const copy of this.#waiting.filter((each) => each.parent === share.sequence)) {
+    const copies = this.#waiting.filter(({ parent }) => parent === share.sequence)
+    for (const copy of copies) {
+      // It came late, and starts from the kept state.
+      if (copy.mask?.isReady === false) continue
       if (this.pool.free === 0) return
       this.#start(copy)
       copy.position = copy.request.prompt.length

@@ -4,6 +4,7 @@ import type { OutputText } from '../text/output-text.ts'
 import type { GenerationStream } from './generation.ts'
 import type { CacheUse, GenerationRequest, PromptLogprob } from './request.ts'
 import { type SamplingFields, samplingFields } from './sampler.ts'
+import type { TokenMask } from './token-mask.ts'
 
 export interface SequenceOptions {
   request: GenerationRequest
@@ -12,6 +13,8 @@ export interface SequenceOptions {
   /** Most tokens to generate, within the model's bound. */
   maxTokens: number
   text: OutputText
+  /** Which tokens may be drawn; undefined: all of them, always. */
+  mask?: TokenMask
   stream: GenerationStream
   /** Milliseconds on the engine's clock. */
   arrival?: number
@@ -23,6 +26,7 @@ export class Sequence {
   readonly sampling: SamplingFields
   readonly seed: bigint
   readonly text: OutputText
+  readonly mask: TokenMask | undefined
   readonly stream: GenerationStream
   readonly arrival: number
   /** When it began to wait for a slot, on the engine's clock. */
@@ -60,7 +64,12 @@ export class Sequence {
 
   constructor(options: SequenceOptions) {
     this.request = options.request
-    this.sampling = samplingFields(options.request.sampling)
+    this.mask = options.mask
+    this.sampling = {
+      ...samplingFields(options.request.sampling),
+      // Not for banned ids alone: a grammar and least lengths mask tokens, too.
+      masked: this.mask !== undefined,
+    }
     this.seed = options.seed
     this.maxTokens = options.maxTokens
     this.text = options.text
@@ -77,7 +86,8 @@ export class Sequence {
 
   /** True if the next step may hold a decode row of it. */
   get decodes(): boolean {
-    return !this.prefilling && this.sampled > 0 && this.sampled < this.maxTokens && this.held === 0
+    const isDrawing = this.sampled > 0 && this.sampled < this.maxTokens
+    return !this.prefilling && isDrawing && this.held === 0 && this.mask?.isReady !== false
   }
 
   get scoresPrompt(): boolean {

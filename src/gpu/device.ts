@@ -92,6 +92,9 @@ export async function openGpu(options: OpenGpuOptions): Promise<Gpu> {
     ...(options.timestamps ? [COARSE_TIME] : []),
   ])
   const { nextInChain, __brand, ...limits } = adapter.limits as unknown as Record<string, number>
+  // bun-webgpu 0.1.7 packs the lists of the descriptor into memory that nothing holds until Dawn has
+  // read it; a collection in between made Dawn see features that do not exist. None follows at once.
+  Bun.gc(true)
   const device = await adapter.requestDevice({
     requiredFeatures: features,
     // bun-webgpu fills limits left out with defaults that an adapter may not have: name them all.

@@ -1,56 +1,148 @@
-// The Hono app: routes, request ids, one log line per request, OpenAI errors for everything else.
+// The Hono app: routes, the guards before them, request ids, one log line per request, and OpenAI
+// errors for everything else.
 
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { ApiError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { createCompletion } from './completions.ts'
+import { createChatCompletion } from './chat/route.ts'
+import { createCompletion } from './completions/route.ts'
 import { type AppEnv, DEFAULT_LIMITS, type HttpLimits, type ServerContext } from './context.ts'
 import { errorResponse } from './errors.ts'
+import { requireApiKey } from './guard/api-keys.ts'
+import { allowOrigins } from './guard/cors.ts'
+import { Drain, refuseWhileDraining } from './guard/drain.ts'
 import { RequestRecord } from './request-record.ts'
-import { health, listModels, retrieveModel } from './system.ts'
+import type { Stored } from './responses/conversation.ts'
+import { createResponse } from './responses/route.ts'
+import { ResponseStore } from './responses/store.ts'
+import {
+  countInputTokens,
+  deleteResponse,
+  listInputItems,
+  retrieveResponse,
+} from './responses/stored.ts'
+import { docsPage } from './system/docs-page.ts'
+import { listModels, retrieveModel } from './system/models.ts'
+import { openApiDocument } from './system/openapi.ts'
+import { docs } from './system/route-docs.ts'
+import { describeVersion, health, ready, stillLoading } from './system/status.ts'
+import { detokenize, tokenize } from './system/tokenize.ts'
+
+/** Who may call the server, and what it tells the log. */
+export interface GuardOptions {
+  /** Keys of which every request but probes must have one; none: all may call. */
+  apiKeys?: readonly string[]
+  /** Origins of web pages that may call; none: no page may. */
+  allowedOrigins?: readonly string[]
+  /** Write the beginning of prompts to the log. */
+  logPrompts?: boolean
+}
 
 /** The parts of the server; limits that are left out take their defaults. */
-export type AppOptions = Omit<ServerContext, 'limits'> & { limits?: Partial<HttpLimits> }
+export type AppOptions = Omit<ServerContext, 'limits' | 'responses'> &
+  GuardOptions & {
+    limits?: Partial<HttpLimits>
+    /** Begun by whoever stops the server. */
+    drain?: Drain
+  }
 
 /** Builds the app; it needs no socket: `app.request(...)` answers, too. */
 export function createApp(options: AppOptions): Hono<AppEnv> {
-  const server: ServerContext = { ...options, limits: { ...DEFAULT_LIMITS, ...options.limits } }
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const responses = new ResponseStore<Stored>({
+    responses: limits.maxStoredResponses,
+    bytes: limits.maxStoredBytes,
+  })
+  const server: ServerContext = { ...options, limits, responses }
+  const { apiKeys = [], drain = new Drain() } = options
+  const app = guardedApp(options.log, options)
+  if (apiKeys.length > 0) app.use(requireApiKey(apiKeys))
+  app.use(refuseWhileDraining(drain))
+  const document = openApiDocument(app, server.version, apiKeys.length > 0)
+
+  app.post('/v1/completions', docs.completions, (c) => createCompletion(c, server))
+  app.post('/v1/chat/completions', docs.chat, (c) => createChatCompletion(c, server))
+  app.post('/v1/responses', docs.responses, (c) => createResponse(c, server))
+  app.post('/v1/responses/input_tokens', docs.inputTokens, (c) => countInputTokens(c, server))
+  const stored = '/v1/responses/:id'
+  app.get(stored, docs.response, (c) => retrieveResponse(c.req.param('id'), server))
+  app.delete(stored, docs.deleteResponse, (c) => deleteResponse(c.req.param('id'), server))
+  app.get(`${stored}/input_items`, docs.inputItems, (c) =>
+    listInputItems(c.req.param('id'), server),
+  )
+  app.get('/v1/models', docs.models, () => listModels(server.model))
+  app.get('/v1/models/:id{.+}', docs.model, (c) => retrieveModel(c.req.param('id'), server.model))
+  for (const prefix of ['', '/v1']) {
+    app.post(`${prefix}/tokenize`, docs.tokenize, (c) => tokenize(c, server))
+    app.post(`${prefix}/detokenize`, docs.detokenize, (c) => detokenize(c, server))
+  }
+  app.get('/health', docs.health, () => health(server.engine))
+  app.get('/ready', docs.ready, () => ready(server.engine, drain))
+  app.get('/version', docs.version, () => describeVersion(server.version, server.model))
+  app.get('/openapi.json', docs.openapi, async (c) => c.json(await document()))
+  app.get('/docs', docs.docs, async (c) => docsPage(await document(), c.req.url))
+
+  refuseOtherMethods(app)
+  return app
+}
+
+/** What answers while the model is loaded, on every route. */
+export function createLoadingApp(log: Logger, guards: GuardOptions = {}): Hono<AppEnv> {
+  const app = guardedApp(log, guards)
+  app.all('*', (c) => stillLoading(c.req.path))
+  return app
+}
+
+/** An app without routes: request ids, the log, and what browsers need. */
+function guardedApp(log: Logger, { allowedOrigins = [], logPrompts }: GuardOptions): Hono<AppEnv> {
   const app = new Hono<AppEnv>()
-  app.use(trackRequest(server.log))
+  app.use(trackRequest(log, logPrompts))
+  if (allowedOrigins.length > 0) app.use(allowOrigins(allowedOrigins))
   app.onError(errorResponse)
   app.notFound((c) => {
     const route = `${c.req.method} ${c.req.path.slice(0, 200)}`
     return errorResponse(new ApiError(404, `there is no ${route}`, { code: 'not_found' }), c)
   })
-
-  app.post('/v1/completions', (c) => createCompletion(c, server))
-  app.get('/v1/models', () => listModels(server.model))
-  app.get('/v1/models/:id{.+}', (c) => retrieveModel(c.req.param('id'), server.model))
-  app.get('/health', () => health(server.engine))
-
-  app.all('/v1/completions', (c) => wrongMethod(c, 'POST'))
-  for (const path of ['/v1/models', '/v1/models/:id{.+}', '/health']) {
-    app.all(path, (c) => wrongMethod(c, 'GET, HEAD'))
-  }
   return app
 }
 
 /** Gives a request its id and its record, and ends the record unless a stream goes on. */
-function trackRequest(log: Logger): MiddlewareHandler<AppEnv> {
+function trackRequest(log: Logger, showsPrompts = false): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const asked = c.req.header('x-request-id')
     const requestId = asked && /^[\w.-]{1,128}$/.test(asked) ? asked : crypto.randomUUID()
-    const record = new RequestRecord(log.child({ id: requestId }), c.req.method, c.req.path)
+    const bound = log.child({ id: requestId })
+    const record = new RequestRecord(bound, c.req.method, c.req.path, showsPrompts)
     c.set('requestId', requestId)
     c.set('record', record)
     await next()
-    c.header('x-request-id', requestId)
+    c.res.headers.set('x-request-id', requestId)
+    c.res.headers.set('x-content-type-options', 'nosniff')
     if (!record.isStreaming) record.end(c.res.status)
   }
 }
 
+/** Answers the methods that a path does not have, for every path that has one. */
+function refuseOtherMethods(app: Hono<AppEnv>): void {
+  const methods = new Map<string, Set<string>>()
+  for (const { path, method } of app.routes) {
+    if (method === 'ALL') continue
+    const known = methods.get(path) ?? new Set()
+    // Hono answers HEAD wherever there is GET.
+    for (const name of method === 'GET' ? ['GET', 'HEAD'] : [method]) known.add(name)
+    methods.set(path, known)
+  }
+  for (const [path, known] of methods) {
+    const allowed = [...known].join(', ')
+    app.all(path, (c) => wrongMethod(c, allowed))
+  }
+}
+
 function wrongMethod(c: Context<AppEnv>, allowed: string): Response {
-  const message = `${c.req.method} is not allowed on ${c.req.path.slice(0, 200)}; use ${allowed}`
+  const { method, path } = c.req
+  if (method === 'OPTIONS')
+    return new Response(undefined, { status: 204, headers: { allow: allowed } })
+  const message = `${method} is not allowed on ${path.slice(0, 200)}; use ${allowed}`
   const response = errorResponse(new ApiError(405, message, { code: 'method_not_allowed' }), c)
   response.headers.set('allow', allowed)
   return response

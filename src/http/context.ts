@@ -1,15 +1,63 @@
 // What the routes work with: the server's parts, given once, and the variables of one request.
 
 import type { Engine, SamplingParams } from '../engine/request.ts'
+import type { Grammars } from '../grammar/guide.ts'
 import type { Logger } from '../log.ts'
 import type { RequestRecord } from './request-record.ts'
+import type { Stored } from './responses/conversation.ts'
+import type { ResponseStore } from './responses/store.ts'
 
 /** What the HTTP layer needs of a tokenizer. */
 export interface PromptTokenizer {
-  /** Token ids of a prompt, with any beginning-of-sequence token in place. */
-  encode(text: string): number[]
   /** Ids run from 0 to one less than this. */
   readonly vocabSize: number
+  /** Token ids of a text; special tokens around it, as a beginning-of-sequence token, by default. */
+  encode(text: string, options?: { addSpecialTokens?: boolean }): number[]
+  /** Text of ids; tokens like `</s>` are left out by default. */
+  decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string
+  /** What each id adds to the text of those before it; joined they are what `decode` gives. */
+  pieces(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string[]
+  /** A token on its own: its text, or `bytes:\xe4\xbd` if that is no whole characters. */
+  display(id: number): string
+  /** UTF-8 bytes that a token adds to a text; may be part of a character. */
+  bytes(id: number): Uint8Array
+}
+
+/** A turn of a conversation, as templates see it. */
+export interface TemplateMessage {
+  role: string
+  content: string
+  [key: string]: unknown
+}
+
+/** A conversation to render. */
+export interface Conversation {
+  messages: readonly TemplateMessage[]
+  /** Descriptions of functions, as in OpenAI's API. */
+  tools?: readonly unknown[]
+  /** End with the beginning of the assistant's next turn. */
+  addGenerationPrompt: boolean
+  /** Leave the last message open, so that the completion continues it. */
+  continueFinalMessage: boolean
+  /** More variables for the template. */
+  variables?: Record<string, unknown>
+}
+
+/** How functions that a model calls look in its text. */
+export type ToolCallStyle = 'hermes' | 'mistral' | 'json'
+
+/** The chat template of a checkpoint. */
+export interface ChatTemplate {
+  /** True if the template shows tools to the model. */
+  readonly knowsTools: boolean
+  readonly toolCallStyle: ToolCallStyle
+  /** The text that the model continues; throws ApiError 400 if the template refuses it. */
+  render(conversation: Conversation): string
+  /**
+   * The beginning of that text, up to `offset` UTF-16 units of one message's content. Undefined if
+   * the template does not show that place.
+   */
+  renderUpTo(conversation: Conversation, message: number, offset: number): string | undefined
 }
 
 /** The model that is served and the names it goes by. */
@@ -34,6 +82,9 @@ export interface HttpLimits {
   maxQueue: number
   /** Milliseconds between the comments that keep a silent stream open. */
   pingIntervalMs: number
+  /** Responses that are kept for `previous_response_id`, and about how much memory they may take. */
+  maxStoredResponses: number
+  maxStoredBytes: number
 }
 
 export const DEFAULT_LIMITS: HttpLimits = {
@@ -41,13 +92,20 @@ export const DEFAULT_LIMITS: HttpLimits = {
   maxPrompts: 128,
   maxQueue: 1024,
   pingIntervalMs: 5000,
+  maxStoredResponses: 1000,
+  maxStoredBytes: 256 * 2 ** 20,
 }
 
 /** Everything the routes share. */
 export interface ServerContext {
   engine: Engine
   tokenizer: PromptTokenizer
+  grammars: Grammars
+  /** Undefined if the checkpoint has none and none was given. */
+  chatTemplate?: ChatTemplate
   model: ServedModel
+  /** Those that clients may continue or fetch. */
+  responses: ResponseStore<Stored>
   limits: HttpLimits
   log: Logger
   /** Of glaze, for fingerprints. */

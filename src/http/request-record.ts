@@ -1,10 +1,17 @@
-// What the log tells about one HTTP request: one line when it has ended, never its text.
+// What the log tells about one HTTP request: one line when it has ended, without its text unless the
+// operator asked for that.
 
 import type { CacheUse, FinishReason, Output } from '../engine/request.ts'
 import type { Logger } from '../log.ts'
 
 /** How one choice of a request ended: as the model did, or because the client or the server left. */
 export type Ending = FinishReason | 'abort' | 'error'
+
+/** Most characters of prompts in one line. */
+const MAX_PROMPT = 2000
+
+/** Probes ask these every few seconds for ever; their good news would bury the rest of the log. */
+const PROBES = ['/health', '/ready']
 
 /** Collects the figures of one request and logs them once. */
 export class RequestRecord {
@@ -15,6 +22,8 @@ export class RequestRecord {
   cachedTokens = 0
   cacheWriteTokens = 0
   readonly #started = performance.now()
+  readonly #callbacks: (() => void)[] = []
+  #prompt: string | undefined
   readonly #endings = new Map<Ending, number>()
   #firstTokenMs: number | undefined
   #isEnded = false
@@ -23,7 +32,21 @@ export class RequestRecord {
     readonly log: Logger,
     readonly method: string,
     readonly path: string,
+    /** Whether the log may tell what clients write. */
+    readonly showsPrompts = false,
   ) {}
+
+  /** Notes a prompt for the log; reads it only if the operator asked for that. */
+  addPrompt(read: () => string): void {
+    if (!this.showsPrompts) return
+    const prompts = this.#prompt === undefined ? read() : `${this.#prompt}\n${read()}`
+    this.#prompt = prompts.slice(0, MAX_PROMPT)
+  }
+
+  /** Calls back once the request has ended; for a stream that is after its last event. */
+  onEnd(callback: () => void): void {
+    this.#callbacks.push(callback)
+  }
 
   /** Counts what one output of a generation brought. */
   addOutput(output: Output): void {
@@ -47,8 +70,7 @@ export class RequestRecord {
     if (this.#isEnded) return
     this.#isEnded = true
     const generates = this.#endings.size > 0
-    // Probes come every few seconds for ever; they would bury the rest.
-    const level = this.path === '/health' && status === 200 ? 'debug' : 'info'
+    const level = PROBES.includes(this.path) && status === 200 ? 'debug' : 'info'
     this.log[level]('request', {
       method: this.method,
       path: this.path.slice(0, 200),
@@ -60,7 +82,9 @@ export class RequestRecord {
       completion_tokens: generates ? this.completionTokens : undefined,
       ttft_ms: this.#firstTokenMs,
       total_ms: this.#elapsedMs(),
+      prompt: this.#prompt,
     })
+    for (const callback of this.#callbacks) callback()
   }
 
   #elapsedMs(): number {

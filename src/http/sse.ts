@@ -13,6 +13,8 @@ export interface EventStreamOptions {
   onEnd(): void
   /** Milliseconds between keep-alive comments. */
   pingIntervalMs: number
+  /** Events go by the name in their `type`, and the last one is the end: there is no mark. */
+  isTyped?: boolean
 }
 
 const HEADERS = {
@@ -28,16 +30,18 @@ export function eventStream(options: EventStreamOptions): Response {
   let isOpen = true
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {
-      const write = (frame: string) => {
-        if (isOpen) controller.enqueue(encoder.encode(frame))
+      const write = (text: string) => {
+        if (isOpen) controller.enqueue(encoder.encode(text))
       }
-      const send = (event: unknown) => write(`data: ${JSON.stringify(event)}\n\n`)
+      const send = (event: unknown) => write(frame(event, options.isTyped))
       const ping = setInterval(() => write(': ping\n\n'), options.pingIntervalMs)
       // The first comment makes the server send the status line before the first token is there.
       write(': ok\n\n')
       options
         .run(send)
-        .then(() => write('data: [DONE]\n\n'))
+        .then(() => {
+          if (!options.isTyped) write('data: [DONE]\n\n')
+        })
         .catch((error) => send(options.errorBody(error)))
         .finally(() => {
           clearInterval(ping)
@@ -52,4 +56,10 @@ export function eventStream(options: EventStreamOptions): Response {
     },
   })
   return new Response(stream, { headers: HEADERS })
+}
+
+/** Errors have no type: their event is named `error`. */
+function frame(event: unknown, isTyped = false): string {
+  const name = isTyped ? `event: ${(event as { type?: string }).type ?? 'error'}\n` : ''
+  return `${name}data: ${JSON.stringify(event)}\n\n`
 }

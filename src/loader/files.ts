@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { CheckpointError } from '../errors.ts'
 
 /** config.json is a few kilobytes and the index of a thousand shards a few megabytes. */
-const MAX_JSON_BYTES = 64 * 1024 * 1024
+const MAX_TEXT_BYTES = 64 * 1024 * 1024
 
 /**
  * Size of a regular file in bytes, undefined if there is nothing at `path`.
@@ -35,19 +35,25 @@ export async function folderExists(path: string): Promise<boolean> {
 
 /** The parsed content of a JSON file, undefined if the file is absent. Throws CheckpointError. */
 export async function readJsonFile(path: string): Promise<unknown> {
-  const size = await fileSize(path)
-  if (size === undefined) return undefined
-  if (size > MAX_JSON_BYTES) {
-    throw new CheckpointError(path, `has ${size} bytes; allowed: at most ${MAX_JSON_BYTES}`)
-  }
-  const text = await readFile(path, 'utf8').catch((error) => {
-    throw readError(path, error)
-  })
+  const text = await readTextFile(path)
+  if (text === undefined) return undefined
   try {
     return JSON.parse(text)
   } catch (error) {
     throw new CheckpointError(path, `is not valid JSON (${(error as Error).message})`)
   }
+}
+
+/** The content of a text file, undefined if the file is absent. Throws CheckpointError. */
+export async function readTextFile(path: string): Promise<string | undefined> {
+  const size = await fileSize(path)
+  if (size === undefined) return undefined
+  if (size > MAX_TEXT_BYTES) {
+    throw new CheckpointError(path, `has ${size} bytes; allowed: at most ${MAX_TEXT_BYTES}`)
+  }
+  return readFile(path, 'utf8').catch((error) => {
+    throw readError(path, error)
+  })
 }
 
 /** An error of the operating system as a CheckpointError; other errors come back as they are. */

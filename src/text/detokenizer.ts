@@ -33,6 +33,9 @@ export class Detokenizer {
   /** The pending bytes begin with bytes of `after`, whose text already has a U+FFFD for them. */
   #borrowed = false
   #atTextStart = true
+  /** Code points given out. */
+  #length = 0
+  #offset = 0
 
   constructor(tokens: TokenBytes, options: DetokenizerOptions = {}) {
     this.#tokens = tokens
@@ -40,14 +43,29 @@ export class Detokenizer {
     if (options.after) this.#lookBack(options.after)
   }
 
+  /** Code points of the text given out so far. */
+  get length(): number {
+    return this.#length
+  }
+
+  /**
+   * Code points of the text before the token that was added last. A token that goes on with a
+   * character which others began has the offset of that character.
+   */
+  get offset(): number {
+    return this.#offset
+  }
+
   /** Adds a token and returns the text that is now certain; often one word, sometimes none. */
   push(id: number): string {
     let bytes = this.#bytes(id)
+    this.#offset = this.#length
     if (bytes.length === 0) return ''
     if (this.#atTextStart) {
       this.#atTextStart = false
       if (this.#tokens.stripsLeadingSpace && bytes[0] === SPACE) bytes = bytes.subarray(1)
     }
+    if (this.#breaksCharacter(bytes)) this.#offset++
     const all = this.#pending.length === 0 ? bytes : concat(this.#pending, bytes)
     const end = all.length - unfinishedLength(all)
     this.#pending = all.subarray(end)
@@ -66,10 +84,17 @@ export class Detokenizer {
   }
 
   #decode(bytes: Uint8Array): string {
-    const text = utf8.decode(bytes)
-    if (!this.#borrowed) return text
+    let text = utf8.decode(bytes)
+    if (this.#borrowed && text.startsWith('\ufffd')) text = text.slice(1)
     this.#borrowed = false
-    return text.startsWith('\ufffd') ? text.slice(1) : text
+    this.#length += codePoints(text)
+    return text
+  }
+
+  /** True if the pending bytes become a U+FFFD of this text because these bytes do not go on. */
+  #breaksCharacter(bytes: Uint8Array): boolean {
+    if (this.#pending.length === 0 || this.#borrowed || bytes.length === 0) return false
+    return codePoints(utf8.decode(concat(this.#pending, bytes.subarray(0, 1)))) > 1
   }
 
   #lookBack(context: readonly number[]): void {
@@ -97,6 +122,13 @@ function unfinishedLength(bytes: Uint8Array): number {
     return utf8.decode(bytes.subarray(bytes.length - length)).length === 1 ? length : 0
   }
   return 0
+}
+
+/** For text without unpaired surrogates. */
+function codePoints(text: string): number {
+  let count = 0
+  for (const _ of text) count++
+  return count
 }
 
 function concat(first: Uint8Array, second: Uint8Array): Uint8Array {

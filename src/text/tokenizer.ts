@@ -96,6 +96,15 @@ export class Tokenizer implements TokenBytes {
     return text + detokenizer.finish()
   }
 
+  /** What each id adds to the text of those before it; joined they are what `decode` gives. */
+  pieces(ids: readonly number[], options: DetokenizerOptions = {}): string[] {
+    const detokenizer = new Detokenizer(this, options)
+    const pieces = ids.map((id) => detokenizer.push(id))
+    const rest = detokenizer.finish()
+    if (rest !== '') pieces.push((pieces.pop() ?? '') + rest)
+    return pieces
+  }
+
   /** The id of a token by its exact name in the vocabulary. */
   id(token: string): number | undefined {
     return this.#library.token_to_id(token)

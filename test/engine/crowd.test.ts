@@ -3,7 +3,18 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Generation, GenerationRequest, Output } from '../../src/engine/request.ts'
-import { makePrompt, makeRequest, openFakeEngine, textOf } from '../helpers/fake-runner.ts'
+import {
+  EOS,
+  makePrompt,
+  makeRequest,
+  openFakeEngine,
+  textOf,
+  VOCAB,
+} from '../helpers/fake-runner.ts'
+import { alternate, fakeGuides, oneOf } from '../helpers/guides.ts'
+
+const RUNS = oneOf([[3, 8, 5], [3, 8], [9], [1, 1, 1, 1, 1, 1, 1, 1, 1]], [EOS])
+const BANNED = [[4], [0, 1], [7, 7, 7], [3, 8]]
 
 const request = fc.record({
   /** Prompts of one family begin alike, and there are few tails. */
@@ -21,6 +32,9 @@ const request = fc.record({
   breakpoint: fc.option(fc.integer({ min: 1, max: 300 }), { nil: undefined }),
   cacheSalt: fc.constantFrom('', '', 'salt'),
   samples: fc.constantFrom(1, 1, 1, 2, 4),
+  rule: fc.constantFrom(undefined, undefined, undefined, alternate(VOCAB), RUNS),
+  minTokens: fc.constantFrom(0, 0, 2, 5),
+  bannedSequences: fc.constantFrom([], [], BANNED),
   /** Outputs after which the reader gives up. */
   abortAfter: fc.constantFrom(undefined, undefined, undefined, 0, 1, 3),
   /** Steps that were made when it comes. */
@@ -44,22 +58,43 @@ const promptOf = ({ family, shared, tail, tailLength }: Shape) => [
   ...makePrompt(tailLength, 3 + tail),
 ]
 
-function toRequest(shape: Shape, prompt: number[], seed: number): GenerationRequest {
-  const { breakpoint, temperature, ...rest } = shape
-  const { maxTokens, priority, promptLogprobs, logprobs, cacheSalt } = rest
-  return makeRequest({
+function toRequest(shape: Shape, prompt: number[], seed: number) {
+  const { breakpoint, temperature, bannedSequences, rule, ...rest } = shape
+  const { maxTokens, minTokens, priority, promptLogprobs, logprobs, cacheSalt } = rest
+  const guides = rule && fakeGuides({ vocabSize: VOCAB, rule })
+  const request = makeRequest({
     ...{ id: String(seed), prompt, maxTokens, priority, promptLogprobs, logprobs, cacheSalt },
     cacheBreakpoints: breakpoint && breakpoint <= prompt.length ? [breakpoint] : undefined,
-    sampling: { ...makeRequest().sampling, temperature, seed },
+    sampling: { ...makeRequest().sampling, temperature, seed, bannedSequences },
+    guide: guides?.make,
+    minTokens,
   })
+  return { request, guides }
+}
+
+/** What a request must not get. */
+function check({ rule, minTokens, bannedSequences }: Shape, outputs: readonly Output[]): void {
+  const ids = outputs.flatMap(({ tokens }) => tokens.map(({ id }) => id))
+  for (const run of bannedSequences) expect(`,${ids},`).not.toContain(`,${run},`)
+  for (const [i, id] of ids.entries()) {
+    const allowed = rule?.(ids.slice(0, i))
+    if (allowed) expect(allowed).toContain(id)
+    // Only where the grammar leaves nothing else.
+    if (id === EOS && i < minTokens) expect(allowed).toEqual([EOS])
+  }
 }
 
 async function read(generation: Generation, most: number | undefined): Promise<Output[]> {
   const outputs: Output[] = []
   if (most === 0) generation.abort()
-  for await (const output of generation) {
-    outputs.push(output)
-    if (outputs.length === most) break
+  try {
+    for await (const output of generation) {
+      outputs.push(output)
+      if (outputs.length === most) break
+    }
+  } catch (error) {
+    // Its bans and its grammar may leave nothing.
+    if (!String(error).includes('no token is allowed')) throw error
   }
   return outputs
 }
@@ -83,16 +118,18 @@ async function play({ requests, ...options }: Scenario): Promise<void> {
     const prompt = promptOf(shape.repeats && i > 0 ? requests[i - 1] : shape)
     return { shape, prompt, seed: 10 * i }
   })
-  const answers: { own: GenerationRequest; most: number | undefined; got: Promise<Output[]> }[] = []
+  const answers: { shape: Shape; own: GenerationRequest; got: Promise<Output[]> }[] = []
+  const made: (readonly { disposals: number }[])[] = []
   const submit = ({ shape, prompt, seed }: (typeof left)[number]) => {
     let sampleOf: Generation | undefined
     for (let i = 0; i < shape.samples; i++) {
-      const own = toRequest(shape, prompt, seed)
+      const { request: own, guides } = toRequest(shape, prompt, seed)
+      if (guides) made.push(guides.made)
       own.sampling.seed = seed + i
       if (i > 0) own.promptLogprobs = undefined
       const generation = engine.submit({ ...own, sampleOf })
       sampleOf ??= generation
-      answers.push({ own, most: shape.abortAfter, got: read(generation, shape.abortAfter) })
+      answers.push({ shape, own, got: read(generation, shape.abortAfter) })
     }
   }
   for (let step = 0; left.length > 0; step++) {
@@ -106,12 +143,15 @@ async function play({ requests, ...options }: Scenario): Promise<void> {
   }
   runner.release()
   const got = await Promise.all(answers.map((each) => each.got))
-  for (const [i, { own, most }] of answers.entries()) {
-    expect(answer(got[i])).toEqual(answer(await alone(own, most)))
+  for (const [i, { own, shape }] of answers.entries()) {
+    expect(answer(got[i])).toEqual(answer(await alone(own, shape.abortAfter)))
+    check(shape, got[i])
   }
   await engine.close()
   expect(errors).toEqual([])
   expect(engine.stats()).toMatchObject({ freeSlots: options.slots, running: 0, waiting: 0 })
+  // One for the crowd and one alone.
+  for (const pair of made) expect(pair.map(({ disposals }) => disposals)).toEqual([1, 1])
 }
 
 test('everyone gets what it gets alone', async () => {

@@ -23,6 +23,8 @@ export class FakeGeneration implements Generation {
   readonly aborted: Promise<void>
   readonly #markAborted: () => void
   readonly #events: Event[] = []
+  /** Code points of the text so far. */
+  #length = 0
   #wake = Promise.withResolvers<void>()
 
   constructor(readonly request: GenerationRequest) {
@@ -36,7 +38,13 @@ export class FakeGeneration implements Generation {
   /** One token with its text, which may be empty, and its log-probability if that was asked for. */
   emit(text: string, logprob = -1): void {
     const scored = this.request.logprobs === undefined ? {} : { logprob, top: [] }
-    this.#push({ output: { text, tokens: [{ id: 7, ...scored }] } })
+    this.#push({ output: { text, tokens: [{ id: 7, offset: this.#length, ...scored }] } })
+    this.#length += [...text].length
+  }
+
+  /** Any output. */
+  output(output: Output): void {
+    this.#push({ output })
   }
 
   /** The last output, with the text that was held back until now. */
@@ -137,8 +145,30 @@ function play(generation: FakeGeneration, words: readonly string[]): void {
   generation.finish(maxTokens < words.length ? 'length' : 'stop')
 }
 
-/** One token per word after a beginning-of-sequence token; ids below 4096. */
+/** The only special token of the fake tokenizer. */
+const BOS = 1
+
+const isShown = (skipSpecialTokens: boolean | undefined) => (id: number) =>
+  id !== BOS || skipSpecialTokens === false
+
+/**
+ * One token per word after a beginning-of-sequence token; ids below 4096. Words of one length are
+ * the same token, so ids do not give the text back: id 7 reads ` w7`.
+ */
 export const fakeTokenizer: PromptTokenizer = {
   vocabSize: 4096,
-  encode: (text) => [1, ...text.split(' ').map((word) => 2 + (word.length % 4094))],
+  encode: (text, { addSpecialTokens = true } = {}) => [
+    ...(addSpecialTokens ? [BOS] : []),
+    ...text.split(' ').map((word) => 2 + (word.length % 4094)),
+  ],
+  decode: (ids, { skipSpecialTokens } = {}) =>
+    ids.filter(isShown(skipSpecialTokens)).map(fakeWord).join(''),
+  pieces: (ids, { skipSpecialTokens } = {}) =>
+    ids.map((id) => (isShown(skipSpecialTokens)(id) ? fakeWord(id) : '')),
+  display: fakeWord,
+  bytes: (id) => new TextEncoder().encode(fakeWord(id)),
+}
+
+function fakeWord(id: number): string {
+  return id === BOS ? '<s>' : ` w${id}`
 }

@@ -5,12 +5,7 @@ import type { Decoder } from '../../models/decoder.ts'
 import { PrefixAdmission } from '../../src/engine/admission.ts'
 import { type EngineOptions, GlazeEngine } from '../../src/engine/engine.ts'
 import { PrefixCache } from '../../src/engine/prefix-cache.ts'
-import type {
-  Generation,
-  GenerationRequest,
-  Output,
-  SamplingParams,
-} from '../../src/engine/request.ts'
+import type { Generation, GenerationRequest, Output } from '../../src/engine/request.ts'
 import { type Copy, MAX_IN_FLIGHT, type Runner, type StepWork } from '../../src/engine/runner.ts'
 import { sampleRow, tokenLogprobs } from '../../src/engine/sampler.ts'
 import { SnapshotMemory } from '../../src/engine/snapshot-memory.ts'
@@ -97,10 +92,11 @@ export class FakeRunner implements Pick<Runner, 'run' | 'decoder'> {
     return new FakeRunner(decoder as unknown as Decoder, options)
   }
 
-  /** The part of the sampling tables that is kept here. */
-  load(slot: number, { allowedTokenIds }: SamplingParams): void {
-    if (!allowedTokenIds) return
-    this.#masks[slot] = allowedTokenIds.reduce((bits, id) => bits | (1 << id), 0)
+  /** Bias and history are not kept here. */
+  load(): void {}
+
+  writeMask(slot: number, words: Uint32Array): void {
+    this.#masks.set(words, slot)
   }
 
   run(work: StepWork): Promise<Uint32Array> {

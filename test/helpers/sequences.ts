@@ -28,7 +28,7 @@ export function makeSequence({ length, parent, ...more }: SequenceShape): Sequen
     request,
     seed: 0n,
     maxTokens: request.maxTokens,
-    text: new OutputText(NO_TOKENS, prompt, []),
+    text: new OutputText(NO_TOKENS, prompt),
     stream: new GenerationStream(request.id, length, () => {}),
   })
   sequence.parent = parent

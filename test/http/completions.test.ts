@@ -20,7 +20,12 @@ describe('a whole reply', () => {
       created: expect.any(Number),
       model: 'alias',
       system_fingerprint: 'glaze-1.2.3-tales',
-      choices: [{ index: 0, text: 'Once upon a', logprobs: null, finish_reason: 'length' }],
+      choices: [
+        {
+          ...{ index: 0, text: 'Once upon a', logprobs: null },
+          ...{ finish_reason: 'length', stop_reason: null },
+        },
+      ],
       usage: {
         ...{ prompt_tokens: 4, completion_tokens: 3, total_tokens: 7 },
         prompt_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },

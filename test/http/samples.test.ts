@@ -22,6 +22,7 @@ describe('n', () => {
         text: `text ${index}`,
         logprobs: null,
         finish_reason: index % 2 === 0 ? 'stop' : 'length',
+        stop_reason: null,
       })),
     )
     expect(engine.requests.map((request) => request.prompt.length)).toEqual([1, 1, 1, 2, 2, 2])
@@ -91,8 +92,8 @@ describe('best_of', () => {
       ['second', [-0.9, -0.9, -0.9]],
     ])
     expect(reply.choices).toEqual([
-      { index: 0, text: 'best', logprobs: null, finish_reason: 'stop' },
-      { index: 1, text: 'second', logprobs: null, finish_reason: 'length' },
+      { index: 0, text: 'best', logprobs: null, finish_reason: 'stop', stop_reason: null },
+      { index: 1, text: 'second', logprobs: null, finish_reason: 'length', stop_reason: null },
     ])
   })
 

@@ -12,7 +12,7 @@ const ENVELOPE = {
 const HEADERS = { 'content-type': 'application/json', 'x-request-id': 'id-1' }
 
 function chunk(index: number, text: string, reason: string | null = null, rest: object = {}) {
-  const choice = { index, text, logprobs: null, finish_reason: reason }
+  const choice = { index, text, logprobs: null, finish_reason: reason, stop_reason: null }
   return { ...ENVELOPE, choices: [choice], ...rest }
 }
 

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'bun:test'
+import { createLoadingApp } from '../../src/http/app.ts'
+import { createLogger } from '../../src/log.ts'
 import { type Json, readEvents, testApp } from './test-app.ts'
 
 const json = async (response: Response): Promise<Json> => response.json()
@@ -47,7 +49,78 @@ describe('GET /health', () => {
   })
 })
 
+describe('GET /ready', () => {
+  test('is 200 even if the queue is full', async () => {
+    const { app, engine, lines } = testApp()
+    engine.state = { ...engine.state, freeSlots: 0, waiting: 10_000 }
+    const response = await app.request('/ready')
+    expect(response.status).toBe(200)
+    expect(await json(response)).toEqual({ status: 'ready' })
+    expect(lines).toEqual([])
+  })
+
+  test('is 503 with the reason once the engine has failed', async () => {
+    const { app, engine } = testApp()
+    engine.state = { ...engine.state, fault: 'the GPU was lost' }
+    const response = await app.request('/ready')
+    expect(response.status).toBe(503)
+    expect(response.headers.get('retry-after')).toBe('2')
+    expect(await json(response)).toEqual({ status: 'error', reason: 'the GPU was lost' })
+  })
+})
+
+test('GET /version', async () => {
+  const { app } = testApp()
+  const response = await app.request('/version')
+  expect(await json(response)).toEqual({ version: '1.2.3', model: 'tales' })
+})
+
+describe('while the model is loaded', () => {
+  const app = createLoadingApp(createLogger({ write: () => {} }))
+
+  test.each(['/health', '/ready'])('%s says so', async (path) => {
+    const response = await app.request(path)
+    expect(response.status).toBe(503)
+    expect(await json(response)).toEqual({ status: 'loading', reason: expect.any(String) })
+  })
+
+  test.each(['GET /v1/models', 'POST /v1/completions', 'GET /nothing'])(
+    '%s is an error that invites to come back',
+    async (route) => {
+      const [method, path] = route.split(' ')
+      const response = await app.request(path, { method, headers: { 'x-request-id': 'id-1' } })
+      expect(response.status).toBe(503)
+      expect(response.headers.get('retry-after')).toBe('2')
+      expect(response.headers.get('x-request-id')).toBe('id-1')
+      expect((await json(response)).error).toMatchObject({ code: 'loading', param: null })
+    },
+  )
+})
+
 describe('routes', () => {
+  test.each(['/health', '/ready', '/version', '/v1/models', '/openapi.json', '/docs'])(
+    'HEAD %s is GET without its body',
+    async (path) => {
+      const { app } = testApp()
+      const response = await app.request(path, { method: 'HEAD' })
+      expect(response.status).toBe(200)
+      expect(await response.text()).toBe('')
+      const get = await app.request(path)
+      expect(response.headers.get('content-type')).toBe(get.headers.get('content-type'))
+    },
+  )
+
+  test.each([
+    ['/v1/completions', 'POST'],
+    ['/v1/models/tales', 'GET, HEAD'],
+    ['/tokenize', 'POST'],
+  ])('OPTIONS %s tells the methods', async (path, allowed) => {
+    const { app } = testApp()
+    const response = await app.request(path, { method: 'OPTIONS' })
+    expect(response.status).toBe(204)
+    expect(response.headers.get('allow')).toBe(allowed)
+  })
+
   test.each<[string, string, number, string]>([
     ['GET', '/', 404, 'not_found'],
     ['POST', '/v1/chat/completion', 404, 'not_found'],
@@ -55,6 +128,9 @@ describe('routes', () => {
     ['DELETE', '/v1/models', 405, 'method_not_allowed'],
     ['POST', '/v1/models/tales', 405, 'method_not_allowed'],
     ['POST', '/health', 405, 'method_not_allowed'],
+    ['PUT', '/ready', 405, 'method_not_allowed'],
+    ['GET', '/v1/tokenize', 405, 'method_not_allowed'],
+    ['OPTIONS', '/nothing', 404, 'not_found'],
   ])('%s %s is %d', async (method, path, status, code) => {
     const { app } = testApp()
     const response = await app.request(path, { method })

@@ -1,7 +1,13 @@
 // An app over a fake engine, and what tests ask of it.
 
+import type { GrammarSpec, Grammars } from '../../src/grammar/guide.ts'
 import { createApp } from '../../src/http/app.ts'
-import type { HttpLimits, PromptTokenizer, ServedModel } from '../../src/http/context.ts'
+import type {
+  ChatTemplate,
+  HttpLimits,
+  PromptTokenizer,
+  ServedModel,
+} from '../../src/http/context.ts'
 import { createLogger, type LogLevel } from '../../src/log.ts'
 import { FAKE_WORDS, FakeEngine, fakeTokenizer } from '../helpers/fake-engine.ts'
 
@@ -10,7 +16,8 @@ export interface TestAppOptions {
   words?: readonly string[] | 'manual'
   limits?: Partial<HttpLimits>
   model?: Partial<ServedModel>
-  tokenizer?: PromptTokenizer
+  tokenizer?: Partial<PromptTokenizer>
+  chatTemplate?: ChatTemplate
   logLevel?: LogLevel
 }
 
@@ -21,10 +28,13 @@ export type Json = any
 export function testApp(options: TestAppOptions = {}) {
   const { words = FAKE_WORDS } = options
   const engine = new FakeEngine({ words: words === 'manual' ? undefined : words })
+  const grammars = new FakeGrammars()
   const lines: Json[] = []
   const app = createApp({
     engine,
-    tokenizer: options.tokenizer ?? fakeTokenizer,
+    tokenizer: { ...fakeTokenizer, ...options.tokenizer },
+    grammars,
+    chatTemplate: options.chatTemplate,
     model: { ids: ['tales', 'alias'], created: 1_700_000_000, ...options.model },
     limits: options.limits,
     log: createLogger({
@@ -34,15 +44,30 @@ export function testApp(options: TestAppOptions = {}) {
     }),
     version: '1.2.3',
   })
-  /** POSTs a completion request: an object as JSON, anything else as it is. */
-  const post = async (body: unknown, init: RequestInit = {}) =>
-    app.request('/v1/completions', {
+  /** POSTs a request: an object as JSON, anything else as it is. */
+  const post = async (body: unknown, init: RequestInit = {}, path = '/v1/completions') =>
+    app.request(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: isBytesOrText(body) ? body : JSON.stringify(body),
       ...init,
     })
-  return { app, engine, lines, post }
+  return { app, engine, grammars, lines, post }
+}
+
+/** Takes every specification and notes it; its guides must not be used. */
+export class FakeGrammars implements Grammars {
+  readonly compiled: { spec: GrammarSpec; param: string }[] = []
+  /** Throws instead of compiling. */
+  refuse: (spec: GrammarSpec, param: string) => void = () => {}
+
+  async compile(spec: GrammarSpec, param: string) {
+    this.refuse(spec, param)
+    this.compiled.push({ spec, param })
+    return () => {
+      throw new Error('the fake engine needs no guide')
+    }
+  }
 }
 
 function isBytesOrText(body: unknown): body is string | Uint8Array<ArrayBuffer> {

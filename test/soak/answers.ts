@@ -52,35 +52,82 @@ export function* checkAnswer(
   vocabulary: Vocabulary,
   context: readonly number[] = request.prompt,
 ): Generator<string> {
-  const { text, tokens, finish, cache } = answer
+  const { tokens, finish, cache } = answer
   const ids = tokens.map(({ id }) => id)
   if (ids.length > request.maxTokens) yield `${ids.length} tokens of ${request.maxTokens}`
   yield* checkScores(request, answer)
   yield* checkMasks(request, ids)
-  const whole = vocabulary.tokenizer.decode(ids, { after: context })
-  const stop = request.stop.find((each) => text.includes(each))
-  if (stop !== undefined) yield `stop string ${JSON.stringify(stop)} in the text`
-  if (finish === undefined) {
-    if (!whole.startsWith(text)) yield `text ${quote(text)} of tokens that say ${quote(whole)}`
-    return
-  }
+  const decode = (some: readonly number[]) =>
+    vocabulary.tokenizer.decode(some, {
+      after: context,
+      skipSpecialTokens: request.skipSpecialTokens,
+    })
+  yield* checkText(request, answer, decode)
+  yield* checkOffsets(answer, decode)
+  yield* checkEnd(request, answer, vocabulary.eosTokenIds)
+  if (finish === undefined) return
   if (cache === undefined) yield 'no account of the prefix cache'
   else if (cache.read < 0 || cache.read + cache.written > request.prompt.length) {
     yield `${cache.read} tokens read from the cache, ${cache.written} written`
   }
-  if (typeof finish.stop === 'string') {
-    if (!request.stop.includes(finish.stop)) yield `ended by ${quote(finish.stop)}`
-    if (!whole.startsWith(text + finish.stop)) yield `${quote(text)} is not up to the stop string`
-    return
+}
+
+type Decode = (ids: readonly number[]) => string
+
+function* checkText(request: GenerationRequest, answer: Answer, decode: Decode): Generator<string> {
+  const { text, tokens, finish } = answer
+  const { stop, includeStop, minTokens = 0 } = request
+  const ids = tokens.map(({ id }) => id)
+  const isCut = typeof finish?.stop === 'number' && !includeStop
+  const whole = decode(isCut ? ids.slice(0, -1) : ids)
+  const isWhole = finish !== undefined && typeof finish.stop !== 'string'
+  if (isWhole ? whole !== text : !whole.startsWith(text)) {
+    yield `text ${quote(text)} of tokens that say ${quote(whole)}`
   }
-  if (whole !== text) yield `text ${quote(text)} of tokens that say ${quote(whole)}`
-  if (finish.reason === 'length') {
-    if (ids.length !== request.maxTokens) yield `length after ${ids.length}/${request.maxTokens}`
-  } else if (finish.stop !== ids.at(-1) || !vocabulary.eosTokenIds.includes(ids.at(-1) ?? -1)) {
-    yield `stop ${finish.stop} after token ${ids.at(-1)}`
-  } else if (request.ignoreEos) {
-    yield 'ended by a token that was to be ignored'
+  const ended = typeof finish?.stop === 'string' ? finish.stop : ''
+  if (ended !== '' && !stop.includes(ended)) yield `ended by ${quote(ended)}`
+  const before = includeStop ? text.slice(0, text.length - ended.length) : text
+  if (!whole.startsWith(before + ended)) yield `${quote(text)} is not up to the stop string`
+  // What is said before the least length may be anything.
+  const early = minTokens > 0 ? undefined : stop.find((each) => before.includes(each))
+  if (early !== undefined) yield `stop string ${quote(early)} in the text`
+}
+
+function* checkOffsets({ tokens }: Answer, decode: Decode): Generator<string> {
+  const ids = tokens.map(({ id }) => id)
+  for (const [i, { offset }] of tokens.entries()) {
+    const before = decode(ids.slice(0, i))
+    // The token may go on with a character that is not finished before it.
+    const isOpen = before.endsWith('\ufffd')
+    const length = [...before].length
+    if (offset !== length && !(isOpen && offset === length - 1)) {
+      yield `token ${i} at ${offset} after ${quote(before)}`
+    }
   }
+}
+
+/** Whether the generation ended when it had to, and by what may end it. */
+function* checkEnd(
+  request: GenerationRequest,
+  { tokens, finish }: Answer,
+  eosTokenIds: readonly number[],
+): Generator<string> {
+  const { maxTokens, minTokens = 0, stopTokenIds = [], ignoreEos, guide } = request
+  const ids = tokens.map(({ id }) => id)
+  const ends = [...stopTokenIds, ...(ignoreEos && !guide ? [] : eosTokenIds)]
+  const last = ids.at(-1) ?? -1
+  const isStopToken = typeof finish?.stop === 'number'
+  const early = (isStopToken ? ids.slice(0, -1) : ids).find((id) => ends.includes(id))
+  if (early !== undefined) yield `goes on after ${early}`
+  if (finish?.reason === 'length' && ids.length !== maxTokens) {
+    yield `length after ${ids.length}/${maxTokens}`
+  }
+  if (isStopToken && (finish.stop !== last || !ends.includes(last))) {
+    yield `stop ${finish.stop} after token ${last}`
+  }
+  // Nothing but a grammar ends before.
+  const isEarly = finish?.reason === 'stop' && ids.length <= minTokens
+  if (isEarly && !(isStopToken && guide)) yield `ended after ${ids.length} tokens of ${minTokens}`
 }
 
 function* checkScores(request: GenerationRequest, answer: Answer): Generator<string> {
@@ -101,8 +148,20 @@ function* checkScores(request: GenerationRequest, answer: Answer): Generator<str
   }
 }
 
-function* checkMasks({ sampling }: GenerationRequest, ids: readonly number[]): Generator<string> {
-  const { allowedTokenIds, bannedTokenIds } = sampling
+function* checkMasks(
+  { sampling, guide: makeGuide }: GenerationRequest,
+  ids: readonly number[],
+): Generator<string> {
+  const { allowedTokenIds, bannedTokenIds, bannedSequences = [] } = sampling
+  for (const run of bannedSequences) {
+    if (`,${ids},`.includes(`,${run},`)) yield `banned run ${run}`
+  }
+  using guide = makeGuide?.()
+  try {
+    for (const id of ids) guide?.accept(id)
+  } catch (error) {
+    yield `not of the grammar: ${error}`
+  }
   for (const id of ids) {
     if (bannedTokenIds?.includes(id)) yield `banned token ${id}`
     if (allowedTokenIds && !allowedTokenIds.includes(id)) yield `token ${id}, not allowed`
@@ -116,9 +175,12 @@ function* checkMasks({ sampling }: GenerationRequest, ids: readonly number[]): G
  */
 export function* compareAnswers(answer: Answer, alone: Answer, inherited = 0): Generator<string> {
   const end = answer.finish ? undefined : inherited + answer.tokens.length
-  const expected = alone.tokens.slice(inherited, end)
-  if (!Bun.deepEquals(answer.tokens, expected, true)) {
-    yield `tokens ${show(answer.tokens)}, alone ${show(expected)}`
+  // The text of a fork begins with it.
+  const comparable = (tokens: readonly OutputToken[]) =>
+    inherited === 0 ? tokens : tokens.map((token) => ({ ...token, offset: 0 }))
+  const [own, expected] = [answer.tokens, alone.tokens.slice(inherited, end)].map(comparable)
+  if (!Bun.deepEquals(own, expected, true)) {
+    yield `tokens ${show(own)}, alone ${show(expected)}`
   }
   if (inherited > 0) return
   const isText = answer.finish ? answer.text === alone.text : alone.text.startsWith(answer.text)

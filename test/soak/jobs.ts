@@ -1,6 +1,7 @@
 // What the soak asks for: random requests, and readers who are slow, give up or fork. One seed gives
 // one list of jobs.
 import type { GenerationRequest, SamplingParams } from '../../src/engine/request.ts'
+import { alternate, fakeGuides, oneOf } from '../helpers/guides.ts'
 import type { Random } from '../helpers/numbers.ts'
 
 /** One request and what its reader does. */
@@ -27,10 +28,13 @@ export interface JobLimits {
   vocabSize: number
   promptTokens: number
   maxTokens: number
+  eosTokenIds: readonly number[]
 }
 
 /** Ids below are special tokens of the shipped vocabulary. */
 const FIRST_TEXT_ID = 3
+/** Ids from here on are the most frequent pieces of words. */
+const FREQUENT_IDS = [259, 400] as const
 const DOCUMENTS = 4
 /** Prompts that may be sent again. */
 const RECENT = 20
@@ -39,6 +43,7 @@ const STOPS = ['.', ',', ' the', ' and', 'e', 'th', '\n', ' said', '"', 'ing ', 
 export class JobSource {
   readonly #documents: number[][]
   readonly #recent: number[][] = []
+  #guides: ReturnType<typeof fakeGuides>[] = []
   #count = 0
 
   constructor(
@@ -55,13 +60,23 @@ export class JobSource {
     const isScored = this.#chance(0.08)
     const maxTokens = isScored && this.#chance(0.3) ? 0 : this.#logUniform(1, limits.maxTokens)
     const sampling = this.#sampling()
+    const minTokens = this.#chance(0.15) ? random.integer(0, maxTokens) : undefined
+    const guide = this.#chance(0.15) ? this.#guide(sampling) : undefined
+    const stops = this.#chance(0.2)
+    // A fork counts its own tokens only, so it goes another way than its original.
+    const isFree = !minTokens && !guide && !sampling.bannedSequences
     const request: GenerationRequest = {
       id: `job-${this.#count++}`,
       prompt,
       maxTokens,
       sampling,
       stop: this.#chance(0.25) ? this.#some(STOPS, random.integer(1, 3)) : [],
+      includeStop: this.#chance(0.2),
+      stopTokenIds: stops ? this.#frequent(random.integer(1, 8)) : undefined,
       ignoreEos: this.#chance(0.2),
+      minTokens,
+      skipSpecialTokens: this.#chance(0.2) ? this.#chance(0.5) : undefined,
+      guide,
       logprobs: this.#chance(0.3) ? this.#one([0, 1, 5, 20]) : undefined,
       promptLogprobs: isScored ? random.integer(0, 5) : undefined,
       priority: this.#priority(abort),
@@ -75,13 +90,20 @@ export class JobSource {
       pace: this.#chance(0.3) ? random.integer(1, 4) : 0,
       abort: abort && this.#abort(abort, maxTokens),
       fork:
-        maxTokens > 1 && this.#chance(0.2)
+        maxTokens > 1 && isFree && this.#chance(0.2)
           ? {
               after: random.integer(1, Math.min(maxTokens - 1, 8)),
               maxTokens: this.#logUniform(1, 20),
             }
           : undefined,
     }
+  }
+
+  /** How often each guide that was made since the last call was disposed. */
+  takeDisposals(): number[] {
+    const disposals = this.#guides.flatMap(({ made }) => made.map((guide) => guide.disposals))
+    this.#guides = []
+    return disposals
   }
 
   /** Half of the prompts begin like others, some equal one that was sent before. */
@@ -116,7 +138,22 @@ export class JobSource {
         : undefined,
       bannedTokenIds: mask < 0.1 ? this.#tokens(30) : undefined,
       allowedTokenIds: mask > 0.95 ? this.#tokens(50) : undefined,
+      bannedSequences: this.#chance(0.1)
+        ? Array.from({ length: 40 }, () => this.#frequent(random.integer(1, 3)))
+        : undefined,
     }
+  }
+
+  /** One of two grammars; only the first leaves enough for other bans. */
+  #guide(sampling: SamplingParams): GenerationRequest['guide'] {
+    const { vocabSize, eosTokenIds } = this.limits
+    const { allowedTokenIds, bannedTokenIds, bannedSequences } = sampling
+    const isMasked = allowedTokenIds ?? bannedTokenIds ?? bannedSequences
+    const runs = () => Array.from({ length: 20 }, () => this.#frequent(this.random.integer(1, 12)))
+    const rule = isMasked || this.#chance(0.5) ? alternate(vocabSize) : oneOf(runs(), eosTokenIds)
+    const guides = fakeGuides({ vocabSize, rule })
+    this.#guides.push(guides)
+    return guides.make
   }
 
   #samples(sampling: SamplingParams): SamplingParams[] {
@@ -150,6 +187,10 @@ export class JobSource {
   #tokens(count: number): number[] {
     const last = this.limits.vocabSize - 1
     return Array.from({ length: count }, () => this.random.integer(FIRST_TEXT_ID, last))
+  }
+
+  #frequent(count: number): number[] {
+    return Array.from({ length: count }, () => this.random.integer(...FREQUENT_IDS))
   }
 
   #chance(probability: number): boolean {

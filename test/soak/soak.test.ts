@@ -30,13 +30,14 @@ test(
       samples.push(residentBytes())
     }
     expect(soak.problems).toEqual([])
-    const { jobs, ended, aborted, forks, repeated } = soak.counts
+    const { jobs, ended, aborted, forks, repeated, guides } = soak.counts
     expect(jobs).toBe(JOBS)
     // The mix did reach what it is for.
     expect(ended).toBeGreaterThan(JOBS * 0.8)
     expect(aborted).toBeGreaterThan(20)
     expect(forks).toBeGreaterThan(5)
     expect(repeated).toBeGreaterThan(20)
+    expect(guides).toBeGreaterThan(40)
     expect(soak.engine.stats().prefixCache.hits).toBeGreaterThan(50)
     const memory = judgeMemory(samples)
     expect(memory, `resident bytes ${samples}`).toMatchObject({ flat: true })

@@ -14,7 +14,7 @@ import {
 } from './answers.ts'
 import { type Abort, type Job, type JobLimits, JobSource } from './jobs.ts'
 
-export interface SoakOptions extends Omit<JobLimits, 'vocabSize'> {
+export interface SoakOptions extends Omit<JobLimits, 'vocabSize' | 'eosTokenIds'> {
   seed: number
   /** Most generations at once. */
   atOnce: number
@@ -28,7 +28,10 @@ const LOOK_MS = 2
 const BURST = 8
 
 export class Soak implements AsyncDisposable {
-  readonly counts = { jobs: 0, ended: 0, aborted: 0, tokens: 0, forks: 0, refused: 0, repeated: 0 }
+  readonly counts = {
+    ...{ jobs: 0, ended: 0, aborted: 0, tokens: 0 },
+    ...{ forks: 0, refused: 0, repeated: 0, guides: 0 },
+  }
   /** What went wrong, one line each. */
   readonly problems: string[] = []
   readonly engine: GlazeEngine
@@ -48,7 +51,9 @@ export class Soak implements AsyncDisposable {
   ) {
     const { runner, admission, options: engineOptions } = model.engine
     this.#random = new Random(options.seed)
-    this.#jobs = new JobSource(this.#random, { ...options, vocabSize: model.decoder.vocabSize })
+    const { vocabSize } = model.decoder
+    const { eosTokenIds } = model.generationConfig
+    this.#jobs = new JobSource(this.#random, { ...options, vocabSize, eosTokenIds })
     this.#bytes = model.buffers.bytes
     const counted: typeof runner = {
       decoder: runner.decoder,
@@ -88,6 +93,10 @@ export class Soak implements AsyncDisposable {
     this.#records = []
     this.#inherited.clear()
     this.#checkIdle()
+    for (const disposals of this.#jobs.takeDisposals()) {
+      this.counts.guides++
+      if (disposals !== 1) this.#wrong('guides', `one was disposed ${disposals} times`)
+    }
   }
 
   get #isFaulty(): boolean {

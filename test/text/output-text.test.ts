@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 
 function generate(generated: readonly number[], stop: string[] = [], before = prompt) {
-  const output = new OutputText(tokenizer, before, stop)
+  const output = new OutputText(tokenizer, before, { stop })
   const pieces: string[] = []
   for (const [index, id] of generated.entries()) {
     const { text: piece, stopped } = output.push(id)

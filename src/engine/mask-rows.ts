@@ -1,0 +1,59 @@
+// Keeps the mask rows of the sampling tables at what the next step needs. A mask that follows from
+// tokens drawn before is computed between two steps, when those tokens are known.
+import { failSequence } from './results.ts'
+import type { SamplingTables } from './sampling-tables.ts'
+import type { Sequence } from './sequence.ts'
+
+export class MaskRows {
+  /** Those whose masks follow from their tokens. */
+  readonly #following = new Set<Sequence>()
+  readonly #computing = new Map<Sequence, Promise<void>>()
+
+  constructor(
+    readonly tables: Pick<SamplingTables, 'writeMask'>,
+    readonly onError?: (message: string, error: unknown) => void,
+  ) {}
+
+  add(sequence: Sequence): void {
+    if (sequence.mask?.followsTokens) this.#following.add(sequence)
+  }
+
+  remove(sequence: Sequence): void {
+    this.#following.delete(sequence)
+    this.#computing.delete(sequence)
+  }
+
+  /** Begins to compute the masks that are due; where that fails only the sequence does. */
+  begin(): void {
+    for (const sequence of this.#following) {
+      if (!sequence.mask!.isDue || this.#computing.has(sequence)) continue
+      const computed = this.#prepare(sequence).finally(() => this.#computing.delete(sequence))
+      this.#computing.set(sequence, computed)
+    }
+  }
+
+  /** Resolves when the masks of all running sequences are known; undefined if they are. */
+  get running(): Promise<unknown> | undefined {
+    const waited = [...this.#computing].filter(([{ slot }]) => slot !== undefined)
+    return waited.length === 0 ? undefined : Promise.all(waited.map(([, computed]) => computed))
+  }
+
+  /** Resolves when one more mask is known; undefined if none is being computed. */
+  get next(): Promise<unknown> | undefined {
+    return this.#computing.size === 0 ? undefined : Promise.race(this.#computing.values())
+  }
+
+  async #prepare(sequence: Sequence): Promise<void> {
+    try {
+      await sequence.mask!.prepare()
+    } catch (error) {
+      failSequence(sequence, error, this.onError)
+    }
+  }
+
+  /** Writes the row of a sequence's slot, if it changes, before the step that draws from it. */
+  write({ mask, slot }: Sequence): void {
+    const words = mask?.take()
+    if (words) this.tables.writeMask(slot!, words)
+  }
+}

@@ -1,0 +1,36 @@
+// The keys that a reply and all chunks of a stream share.
+
+import type { Context } from 'hono'
+import type { AppEnv, ServerContext } from '../context.ts'
+
+export interface Envelope<Kind extends string> {
+  id: string
+  object: Kind
+  /** Seconds since 1970. */
+  created: number
+  model: string
+  system_fingerprint: string
+}
+
+/** @param prefix of the id, for example `cmpl`; the caller's `request_id` follows, or that of HTTP */
+export function envelope<Kind extends string>(
+  c: Context<AppEnv>,
+  server: ServerContext,
+  { prefix, object, model, requestId }: EnvelopeOptions<Kind>,
+): Envelope<Kind> {
+  return {
+    id: `${prefix}-${requestId ?? c.get('requestId')}`,
+    object,
+    created: Math.floor(Date.now() / 1000),
+    model,
+    system_fingerprint: `glaze-${server.version}-${server.model.ids[0]}`,
+  }
+}
+
+interface EnvelopeOptions<Kind> {
+  prefix: string
+  object: Kind
+  /** The name that the client used. */
+  model: string
+  requestId: string | undefined
+}

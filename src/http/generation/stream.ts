@@ -1,0 +1,50 @@
+// A stream of chunks over the outputs of a batch: envelope, choices, usage, errors.
+
+import type { Context } from 'hono'
+import type { Output } from '../../engine/request.ts'
+import type { AppEnv, ServerContext } from '../context.ts'
+import { toApiError } from '../errors.ts'
+import { eventStream } from '../sse.ts'
+import type { Batch } from './batch.ts'
+import type { Envelope } from './envelope.ts'
+import { usageOf } from './usage.ts'
+
+/** `stream_options` of a request. */
+export type StreamOptions =
+  | { include_usage?: boolean | null; continuous_usage_stats?: boolean | null }
+  | undefined
+
+/**
+ * Streams what `start` makes of the outputs: it gets a function that sends one choice, perhaps with
+ * more keys beside the choices, and returns one that takes each output with the index of its
+ * generation.
+ */
+export function streamReply(
+  c: Context<AppEnv>,
+  { limits }: ServerContext,
+  keys: Envelope<string>,
+  batch: Batch,
+  options: StreamOptions,
+  start: (send: (choice: object, more?: object) => void) => (index: number, output: Output) => void,
+): Response {
+  const record = c.get('record')
+  record.isStreaming = true
+  const includesUsage = options?.include_usage === true
+  /** As OpenAI, every chunk before the last has a null; as vLLM, it may have the usage so far. */
+  const usage = () => {
+    if (!includesUsage) return {}
+    return { usage: options.continuous_usage_stats ? usageOf(record) : null }
+  }
+  return eventStream({
+    pingIntervalMs: limits.pingIntervalMs,
+    async run(send) {
+      const sendChoice = (choice: object, more: object = {}) =>
+        send({ ...keys, choices: [choice], ...usage(), ...more })
+      await batch.follow(start(sendChoice))
+      if (includesUsage) send({ ...keys, choices: [], usage: usageOf(record) })
+    },
+    errorBody: (error) => toApiError(error, c.get('requestId'), record.log).body(),
+    onCancel: () => batch.abort(),
+    onEnd: () => record.end(200),
+  })
+}

@@ -1,0 +1,161 @@
+// POST /v1/responses and what may be asked of responses that were stored.
+
+import type { Context } from 'hono'
+import type { Output } from '../../engine/request.ts'
+import { chatLogprobs, tokensOfText } from '../chat/logprobs.ts'
+import type { ChatMessage } from '../chat/messages.ts'
+import { type Reply, ReplyReader } from '../chat/replies.ts'
+import { maxTokensOf } from '../chat/schema.ts'
+import { showsMarks } from '../chat/tool-calls.ts'
+import type { AppEnv, ServerContext } from '../context.ts'
+import { toApiError } from '../errors.ts'
+import type { Batch } from '../generation/batch.ts'
+import { readBody } from '../generation/body.ts'
+import { tokenNames } from '../generation/prompt-logprobs.ts'
+import { checkAtDoor, startGenerations } from '../generation/requests.ts'
+import { usageOf } from '../generation/usage.ts'
+import { eventStream } from '../sse.ts'
+import { resolveModel } from '../system/models.ts'
+import { contextOf, type ResponseContext } from './conversation.ts'
+import { newId } from './items.ts'
+import type { ResponseFrame, ResponseObject, ResponseUsage } from './response.ts'
+import { parseResponsesBody, toGenerationFields, wantedLogprobs } from './schema.ts'
+import { type ResponseEvent, ResponseWriter } from './writer.ts'
+
+/** Handles POST /v1/responses. Everything is checked and admitted before the status is sent. */
+export async function createResponse(c: Context<AppEnv>, server: ServerContext): Promise<Response> {
+  const body = await readBody(c, server, parseResponsesBody)
+  const model = resolveModel(body.model, server.model)
+  const fields = toGenerationFields(body)
+  checkAtDoor(1, { count: 1, field: 'n' }, fields, server)
+  const context = contextOf(body, server)
+  const id = newId('resp')
+  const batch = await startGenerations(c, server, {
+    id,
+    body: showsMarks(fields, context.use, context.style),
+    prompts: [context.prompt],
+    samples: 1,
+    maxTokens: (promptTokens) =>
+      maxTokensOf({ max_tokens: body.max_output_tokens }, promptTokens, server.model.maxModelLen),
+    logprobs: wantedLogprobs(body),
+    structure: context.structure,
+  })
+  const sampling = {
+    temperature: body.temperature ?? server.model.sampling?.temperature ?? 1,
+    topP: body.top_p ?? server.model.sampling?.topP ?? 1,
+  }
+  const createdAt = Math.floor(Date.now() / 1000)
+  const answer: Answer = { frame: { id, createdAt, model, body, sampling }, context, batch }
+  return body.stream ? streamedReply(c, server, answer) : wholeReply(c, server, answer)
+}
+
+/** A response whose generation runs. */
+interface Answer {
+  frame: ResponseFrame
+  context: ResponseContext
+  batch: Batch
+}
+
+async function wholeReply(
+  c: Context<AppEnv>,
+  server: ServerContext,
+  answer: Answer,
+): Promise<Response> {
+  const response = await follow(c, server, answer, () => {})
+  // Nobody is left to read the reply; the status is for the log.
+  if (response === undefined) return new Response(undefined, { status: 499 })
+  return Response.json(response)
+}
+
+function streamedReply(c: Context<AppEnv>, server: ServerContext, answer: Answer): Response {
+  const record = c.get('record')
+  record.isStreaming = true
+  const apiError = (error: unknown) => toApiError(error, c.get('requestId'), record.log)
+  return eventStream({
+    isTyped: true,
+    pingIntervalMs: server.limits.pingIntervalMs,
+    async run(send) {
+      await follow(c, server, answer, send)
+    },
+    errorBody: (error) => apiError(error).body(),
+    onCancel: () => answer.batch.abort(),
+    onEnd: () => record.end(200),
+  })
+}
+
+/** Builds a response while it is generated, and stores it; undefined if the client left. */
+async function follow(
+  c: Context<AppEnv>,
+  server: ServerContext,
+  { frame, context, batch }: Answer,
+  send: (event: ResponseEvent) => void,
+): Promise<ResponseObject | undefined> {
+  const { body } = frame
+  const writer = new ResponseWriter(frame, send)
+  const reader = new ReplyReader(context.use, context.style)
+  const count = wantedLogprobs(body)
+  const name = tokenNames(server.tokenizer, false)
+  const said: Reply[] = []
+  let finish: Output['finish']
+  const tokensOf = (reply: Reply) => {
+    if (count === undefined) return []
+    const tokens = tokensOfText(reply, body.include_stop_str_in_output)
+    return chatLogprobs(tokens, count, server.tokenizer, name).content
+  }
+  writer.start()
+  try {
+    await batch.follow((_, output) => {
+      const reply = reader.add(output)
+      finish = output.finish
+      if (!reply) return
+      said.push(reply)
+      writer.addText(reply.text, tokensOf(reply))
+      for (const call of reply.calls) writer.addCall(call)
+    })
+  } catch (error) {
+    // A stream has begun with status 200: its events say what happened.
+    if (!body.stream) throw error
+    writer.fail(toApiError(error, c.get('requestId'), c.get('record').log).body().error)
+    return undefined
+  }
+  if (finish === undefined) return undefined
+  const status = finish.reason === 'length' ? 'incomplete' : 'completed'
+  const response = writer.finish(status, usageFor(c))
+  if (body.store) {
+    server.responses.add({
+      id: frame.id,
+      response,
+      input: context.input,
+      messages: [...context.messages, answerMessage(said)],
+      prompt: Uint32Array.from(context.prompt.tokens),
+      promptEnds: context.prompt.ends,
+    })
+  }
+  return response
+}
+
+/** The answer as a turn of the conversation that goes on from it. */
+function answerMessage(said: readonly Reply[]): ChatMessage {
+  const text = said.map((reply) => reply.text).join('')
+  const calls = said.flatMap((reply) => reply.calls)
+  return {
+    role: 'assistant',
+    content: [{ type: 'text', text }],
+    // As literals: only their types fit an interface with further keys.
+    tool_calls:
+      calls.length === 0
+        ? undefined
+        : calls.map(({ id, type, function: { ...call } }) => ({ id, type, function: call })),
+  }
+}
+
+function usageFor(c: Context<AppEnv>): ResponseUsage {
+  const usage = usageOf(c.get('record'))
+  return {
+    input_tokens: usage.prompt_tokens,
+    input_tokens_details: usage.prompt_tokens_details,
+    output_tokens: usage.completion_tokens,
+    output_tokens_details: { reasoning_tokens: 0 },
+    total_tokens: usage.total_tokens,
+  }
+}

@@ -1,0 +1,46 @@
+// JSON schemas of request bodies for the OpenAPI document, from the zod schemas that check them.
+
+import { z } from 'zod'
+import { FIELD_NOTES, type FieldNote, type JsonSchema } from './field-notes.ts'
+
+/**
+ * The schema of what clients send, with the notes on its fields.
+ * @param own what fields mean in this route only
+ */
+export function bodySchema(schema: z.ZodObject, own: Record<string, FieldNote> = {}): JsonSchema {
+  const { $schema: _dialect, ...body } = z.toJSONSchema(schema, {
+    // Defaults need not be sent.
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema }) => {
+      if (isWholeNumber(zodSchema)) jsonSchema.type = 'integer'
+    },
+  })
+  const noteOf = (name: string): FieldNote | undefined => own[name] ?? FIELD_NOTES[name]
+  const order = Object.keys(FIELD_NOTES)
+  const properties = Object.entries(body.properties ?? {})
+    .sort(([a], [b]) => order.indexOf(a) - order.indexOf(b))
+    .map(([name, property]) => [name, describe(property as JsonSchema, noteOf(name))] as const)
+  const required = properties.map(([name]) => name).filter((name) => noteOf(name)?.required)
+  return {
+    ...body,
+    properties: Object.fromEntries(properties),
+    required: [...(body.required ?? []), ...required],
+  }
+}
+
+function describe(property: JsonSchema, note: FieldNote | undefined): JsonSchema {
+  if (note === undefined) return property
+  const { default: fallback, ...schema } = property
+  const typed = note.as?.(schema) ?? schema
+  const described = { description: note.text, ...typed }
+  return fallback === undefined ? described : { ...described, default: fallback }
+}
+
+/** Whether the schema is a number with the check that `wholeNumberFrom` adds. */
+function isWholeNumber({ _zod }: z.core.$ZodType): boolean {
+  return (_zod.def.checks ?? []).some((check) => {
+    const { def } = check._zod
+    return 'fn' in def && def.fn === Number.isInteger
+  })
+}

@@ -1,0 +1,245 @@
+// What each route does, takes and answers, for the OpenAPI document.
+
+import { describeRoute } from 'hono-openapi'
+import { chatBody } from '../chat/schema.ts'
+import { completionBody } from '../completions/schema.ts'
+import { responsesBody } from '../responses/schema.ts'
+import {
+  BODY_FAULTS,
+  body,
+  errors,
+  formOf,
+  generated,
+  idParameter,
+  MODEL_FAULT,
+  reply,
+  WORK_FAULTS,
+} from './doc-parts.ts'
+import { CHAT_NOTES, RESPONSES_NOTES, TOKENIZE_NOTES } from './field-notes.ts'
+import { detokenizeBody, tokenizeBody } from './tokenize.ts'
+
+const USAGE = {
+  prompt_tokens: 5,
+  completion_tokens: 2,
+  total_tokens: 7,
+  prompt_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
+}
+
+const ENVELOPE = {
+  created: 1764000000,
+  model: 'tales-gla-5m',
+  system_fingerprint: 'glaze-0.1.0-tales-gla-5m',
+}
+
+const COMPLETION = { id: 'cmpl-0b1f', object: 'text_completion', ...ENVELOPE }
+const CHAT = { id: 'chatcmpl-0b1f', object: 'chat.completion', ...ENVELOPE }
+const CHAT_CHUNK = { ...CHAT, object: 'chat.completion.chunk' }
+
+const RESPONSE = {
+  id: 'resp_0b1f',
+  object: 'response',
+  created_at: 1764000000,
+  status: 'completed',
+  model: 'tales-gla-5m',
+  output: [
+    {
+      ...{ id: 'msg_0b1f', type: 'message', status: 'completed', role: 'assistant' },
+      content: [{ type: 'output_text', text: 'There was a king.', annotations: [], logprobs: [] }],
+    },
+  ],
+}
+
+const MODEL = { id: 'tales-gla-5m', object: 'model', created: 1764000000, owned_by: 'glaze' }
+
+const TOKENS = { count: 3, max_model_len: null, tokens: [1, 300, 301], token_strs: null }
+
+const RESPONSE_ID = idParameter('The id of the response')
+const RESPONSE_FAULT = { 404: 'No such response is stored' }
+
+/** By handler; given to the routes of the app. */
+export const docs = {
+  completions: describeRoute({
+    operationId: 'createCompletion',
+    summary: 'Continue a text',
+    requestBody: body(completionBody, { prompt: 'Once upon a time', max_tokens: 64 }),
+    responses: {
+      200: generated(
+        {
+          ...COMPLETION,
+          choices: [
+            {
+              index: 0,
+              text: ' there was',
+              logprobs: null,
+              finish_reason: 'length',
+              stop_reason: null,
+            },
+          ],
+          usage: USAGE,
+        },
+        'data: ',
+        {
+          ...COMPLETION,
+          choices: [
+            { index: 0, text: ' there', logprobs: null, finish_reason: null, stop_reason: null },
+          ],
+        },
+      ),
+      ...errors(WORK_FAULTS),
+    },
+  }),
+  chat: describeRoute({
+    operationId: 'createChatCompletion',
+    summary: 'Answer a conversation',
+    description: 'Needs a model with a chat template, or a server with --chat-template.',
+    requestBody: body(
+      chatBody,
+      { messages: [{ role: 'user', content: 'Tell me a tale.' }], max_completion_tokens: 64 },
+      CHAT_NOTES,
+    ),
+    responses: {
+      200: generated(
+        {
+          ...CHAT,
+          choices: [
+            {
+              ...{ index: 0, logprobs: null, finish_reason: 'stop' },
+              message: { role: 'assistant', content: 'There was a king.', refusal: null },
+            },
+          ],
+          usage: USAGE,
+        },
+        'data: ',
+        {
+          ...CHAT_CHUNK,
+          choices: [{ index: 0, delta: { content: 'There' }, logprobs: null, finish_reason: null }],
+        },
+      ),
+      ...errors(WORK_FAULTS),
+    },
+  }),
+  responses: describeRoute({
+    operationId: 'createResponse',
+    summary: 'Answer a text or a conversation, and keep the state for a next answer',
+    description: 'Needs a model with a chat template, or a server with --chat-template.',
+    requestBody: body(
+      responsesBody,
+      { input: 'Tell me a tale.', max_output_tokens: 64 },
+      RESPONSES_NOTES,
+    ),
+    responses: {
+      200: generated(RESPONSE, 'event: response.output_text.delta\ndata: ', {
+        ...{ type: 'response.output_text.delta', sequence_number: 4, item_id: 'msg_0b1f' },
+        ...{ output_index: 0, content_index: 0, delta: 'There', logprobs: [] },
+      }),
+      ...errors(WORK_FAULTS),
+    },
+  }),
+  response: describeRoute({
+    operationId: 'retrieveResponse',
+    summary: 'A stored response',
+    parameters: [RESPONSE_ID],
+    responses: { 200: reply('The response', RESPONSE), ...errors(RESPONSE_FAULT) },
+  }),
+  deleteResponse: describeRoute({
+    operationId: 'deleteResponse',
+    summary: 'Forget a stored response',
+    parameters: [RESPONSE_ID],
+    responses: {
+      200: reply('It is gone', { id: 'resp_0b1f', object: 'response', deleted: true }),
+      ...errors(RESPONSE_FAULT),
+    },
+  }),
+  inputItems: describeRoute({
+    operationId: 'listInputItems',
+    summary: 'What the request of a stored response brought',
+    parameters: [RESPONSE_ID],
+    responses: {
+      200: reply('All items on one page', {
+        ...{ object: 'list', data: [], first_id: null, last_id: null, has_more: false },
+      }),
+      ...errors(RESPONSE_FAULT),
+    },
+  }),
+  inputTokens: describeRoute({
+    operationId: 'countInputTokens',
+    summary: 'How many tokens a request for a response would read',
+    requestBody: body(responsesBody, { input: 'Tell me a tale.' }, RESPONSES_NOTES),
+    responses: {
+      200: reply('The number', { object: 'response.input_tokens', input_tokens: 9 }),
+      ...errors({ ...BODY_FAULTS, ...MODEL_FAULT }),
+    },
+  }),
+  models: describeRoute({
+    operationId: 'listModels',
+    summary: 'The names of the served model',
+    responses: { 200: reply('Names', { object: 'list', data: [MODEL] }), ...errors() },
+  }),
+  model: describeRoute({
+    operationId: 'retrieveModel',
+    summary: 'One of the names of the served model',
+    parameters: [idParameter('A name, which may have slashes in it')],
+    responses: { 200: reply('The model', MODEL), ...errors({ 404: 'No such name' }) },
+  }),
+  tokenize: describeRoute({
+    summary: 'Token ids of a text',
+    description:
+      'Takes and answers what clients of vLLM (prompt, messages) or of llama-server (content) ' +
+      'expect. Special tokens are added around a prompt and nothing else unless the body says so.',
+    requestBody: body(tokenizeBody, { prompt: 'Once upon a time' }, TOKENIZE_NOTES),
+    responses: {
+      200: reply('Token ids, and their texts if asked for', TOKENS, {
+        ...formOf(TOKENS),
+        properties: {
+          count: { type: 'integer' },
+          max_model_len: { type: ['integer', 'null'] },
+          tokens: { type: 'array', items: { type: ['integer', 'object'] } },
+          token_strs: { type: ['array', 'null'], items: { type: 'string' } },
+        },
+      }),
+      ...errors({ ...BODY_FAULTS, ...MODEL_FAULT }),
+    },
+  }),
+  detokenize: describeRoute({
+    summary: 'The text of token ids',
+    requestBody: body(detokenizeBody, { tokens: [1, 300, 301] }),
+    responses: {
+      200: reply('The text, under the names of both servers', { prompt: 'Once', content: 'Once' }),
+      ...errors({ ...BODY_FAULTS, ...MODEL_FAULT }),
+    },
+  }),
+  health: describeRoute({
+    summary: 'Whether the server works, however busy it is',
+    security: [],
+    responses: {
+      200: reply('It works', { status: 'ok' }),
+      503: reply('It loads, or nothing runs any more', { status: 'error', reason: 'why' }),
+    },
+  }),
+  ready: describeRoute({
+    summary: 'Whether the server takes new requests',
+    security: [],
+    responses: {
+      200: reply('It does', { status: 'ready' }),
+      503: reply('It loads, shuts down, or failed', { status: 'draining', reason: 'why' }),
+    },
+  }),
+  version: describeRoute({
+    summary: 'The version of the server',
+    responses: {
+      200: reply('The version', { version: '0.1.0', model: 'tales-gla-5m' }),
+      ...errors(),
+    },
+  }),
+  openapi: describeRoute({
+    summary: 'This document',
+    responses: { 200: reply('The document', { openapi: '3.1.0' }), ...errors() },
+  }),
+  docs: describeRoute({
+    summary: 'This document for people',
+    responses: {
+      200: { description: 'A page', content: { 'text/html': { schema: { type: 'string' } } } },
+      ...errors(),
+    },
+  }),
+}

@@ -1,0 +1,76 @@
+// SIGTERM to the real server: accepted requests finish, new ones are refused, then it leaves.
+
+import { describe, expect, test } from 'bun:test'
+import { type ServerProcess, startServer } from '../helpers/server.ts'
+import type { Json } from '../http/test-app.ts'
+
+const TIMEOUT = 60_000
+
+const complete = (server: ServerProcess, body: object) =>
+  fetch(`${server.url}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ prompt: 'Once', ignore_eos: true, ...body }),
+  })
+
+/** Resolves once the server answers /ready with this status. */
+async function readyIs(server: ServerProcess, status: number): Promise<Json> {
+  for (;;) {
+    const response = await fetch(`${server.url}/ready`)
+    if (response.status === status) return response.json()
+    await response.body?.cancel()
+  }
+}
+
+describe('SIGTERM', () => {
+  test(
+    'refuses new work while the running and the queued sample finish',
+    async () => {
+      await using server = await startServer(['--max-num-seqs', '1'])
+      expect(await readyIs(server, 200)).toEqual({ status: 'ready' })
+      // One slot: the second sample waits in the queue.
+      const stream = await complete(server, { max_tokens: 100, n: 2, stream: true })
+
+      server.process.kill('SIGTERM')
+      expect(await readyIs(server, 503)).toMatchObject({ status: 'draining' })
+      const refused = await complete(server, { max_tokens: 1 })
+      expect(refused.status).toBe(503)
+      expect(refused.headers.get('connection')).toBe('close')
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+      expect(((await refused.json()) as Json).error.code).toBe('draining')
+      expect((await fetch(`${server.url}/health`)).status).toBe(200)
+
+      const text = await stream.text()
+      expect(text).toEndWith('data: [DONE]\n\n')
+      expect(text.match(/"finish_reason":"length"/g)).toHaveLength(2)
+      expect(await server.process.exited).toBe(0)
+    },
+    TIMEOUT,
+  )
+
+  test(
+    'ends an idle server, whatever connections are open',
+    async () => {
+      await using server = await startServer(['--max-num-seqs', '1', '--shutdown-timeout', '3600'])
+      await (await fetch(`${server.url}/v1/models`)).json()
+      server.process.kill('SIGTERM')
+      expect(await server.process.exited).toBe(0)
+    },
+    TIMEOUT,
+  )
+
+  test(
+    'cuts after --shutdown-timeout with an error that clients can read',
+    async () => {
+      await using server = await startServer(['--max-num-seqs', '1', '--shutdown-timeout', '0.3'])
+      const stream = await complete(server, { max_tokens: 1e6, n: 2, stream: true })
+      server.process.kill('SIGTERM')
+      const events = (await stream.text()).trimEnd().split('\n\n')
+      const last = JSON.parse(events.at(-1)!.slice('data: '.length)) as Json
+      expect(last.error).toMatchObject({ type: 'unavailable_error', code: 'request_aborted' })
+      expect(await server.process.exited).toBe(0)
+      expect(server.output()).toContain('--shutdown-timeout')
+    },
+    TIMEOUT,
+  )
+})
