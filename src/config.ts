@@ -30,8 +30,10 @@ export const SERVE_OPTIONS = {
   servedModelName: {
     help: 'Names under which clients ask for the model; the first one is shown in replies. Repeat the flag or separate names by commas.',
     value: 'NAME',
-    expects: 'one or more names separated by commas',
-    type: commaSeparated(text).optional(),
+    expects: 'one or more names separated by commas, each once',
+    type: commaSeparated(text)
+      .refine((names) => new Set(names).size === names.length)
+      .optional(),
     otherwise: 'the name of the model folder',
     list: true,
   },
@@ -64,6 +66,7 @@ export const SERVE_OPTIONS = {
     otherwise: 'clients need no key',
     list: true,
     secret: true,
+    unsetTo: 'run without keys',
   },
   apiKeyFile: {
     help: 'File with more keys, one a line. Empty lines and lines that begin with # are skipped.',
@@ -71,6 +74,7 @@ export const SERVE_OPTIONS = {
     expects: 'a file',
     type: text.optional(),
     otherwise: 'none',
+    unsetTo: 'run without keys',
   },
   allowOrigin: {
     help: 'Web pages that may call this server (CORS), by their origin such as https://app.example; * allows all. Repeat the flag or separate origins by commas.',

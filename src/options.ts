@@ -25,6 +25,8 @@ export interface Option {
   list?: true
   /** No message repeats the value. */
   secret?: true
+  /** Makes an empty variable an error, where it must not pass for none; completes "unset it to …". */
+  unsetTo?: string
 }
 
 /** The options of one command, by key. */
@@ -144,6 +146,9 @@ function fromFlags(table: OptionTable, args: readonly string[]): Given {
     const key =
       isNegation && negated && isBoolean(table[negated]) ? negated : keys.get(token.rawName)
     if (key === undefined) throw unknownName('flag', token.rawName, [...keys.keys()])
+    if (isNegation && token.value !== undefined) {
+      throw new ConfigError(`${token.rawName} takes no value, found ${JSON.stringify(token.value)}`)
+    }
     const value = isBoolean(table[key]) ? (token.value ?? String(!isNegation)) : token.value
     if (value === undefined || (!token.inlineValue && value.startsWith('--'))) {
       throw new ConfigError(`${token.rawName} needs a value: expected ${table[key].expects}`)
@@ -159,9 +164,12 @@ function fromEnvironment(table: OptionTable, env: Record<string, string | undefi
   const keys = new Map(Object.keys(table).map((key) => [variableOf(key), key]))
   const given: Given = {}
   for (const [name, value] of Object.entries(env)) {
-    // Container files often pass a variable on as an empty string where it is not set.
-    if (!name.startsWith('GLAZE_') || value === undefined || value === '') continue
+    if (!name.startsWith('GLAZE_') || value === undefined) continue
     const key = keys.get(name)
+    const unsetTo = key && table[key].unsetTo
+    if (value === '' && unsetTo) throw new ConfigError(`${name} is empty; unset it to ${unsetTo}`)
+    // Container files often pass a variable on as an empty string where it is not set.
+    if (value === '') continue
     if (key === undefined) throw unknownName('environment variable', name, [...keys.keys()])
     given[key] = { value, source: name }
   }

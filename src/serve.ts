@@ -5,6 +5,7 @@ import { basename, join, resolve } from 'node:path'
 import { version } from '../package.json'
 import type { ServeOptions } from './config.ts'
 import { type LoadedModel, loadModel } from './engine/load.ts'
+import { CheckpointError } from './errors.ts'
 import { openGrammars } from './grammar/grammars.ts'
 import { createApp, createLoadingApp, type GuardOptions } from './http/app.ts'
 import { readApiKeyFile } from './http/guard/api-keys.ts'
@@ -38,20 +39,24 @@ export async function serve(options: ServeOptions): Promise<number> {
   const guards = await guardOptions(options, log)
   const drain = new Drain()
   const ended = Promise.withResolvers<number>()
-  let app: Pick<ReturnType<typeof createApp>, 'fetch'> = createLoadingApp(log, guards)
-  await using server = serveApp({ fetch: (request) => app.fetch(request) }, options)
+  let app: Parameters<typeof serveApp>[0] = createLoadingApp(log, guards)
+  await using server = serveApp({ fetch: (...request) => app.fetch(...request) }, options)
+  if (guards.apiKeys.length === 0 && !isLoopback(options.host)) {
+    const message = 'whoever reaches this address may use the server; --api-key-file guards it'
+    log.warn(message, { host: options.host })
+  }
 
   // Before loading: as the first process of a container nothing else would end it.
-  let model: LoadedModel | undefined
+  let service: Service | undefined
   let firstSignal: number | undefined
   const onSignal = (signal: NodeJS.Signals) => {
-    if (model === undefined) return ended.resolve(signal === 'SIGINT' ? 130 : 143)
+    if (service === undefined) return ended.resolve(signal === 'SIGINT' ? 130 : 143)
     if (firstSignal !== undefined) {
       if (performance.now() - firstSignal > SAME_SIGNAL_MS) ended.resolve(0)
       return
     }
     firstSignal = performance.now()
-    const { running, waiting } = model.engine.stats()
+    const { running, waiting } = service.model.engine.stats()
     const counts = { requests: drain.running, running, waiting }
     log.info(`${signal}: waiting for running requests`, counts)
     const timeout = setTimeout(() => {
@@ -60,6 +65,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     }, options.shutdownTimeout * 1000)
     // The listener stays open for probes and refusals until the last request has been answered.
     drain.begin().then(async () => {
+      drain.cut()
       await server.stop()
       clearTimeout(timeout)
       ended.resolve(0)
@@ -70,47 +76,68 @@ export async function serve(options: ServeOptions): Promise<number> {
 
   const started = performance.now()
   const folder = resolve(options.model ?? EMBEDDED_MODEL)
-  model = await Promise.race([load(folder, options, log), ended.promise.then(() => undefined)])
-  if (model === undefined) return ended.promise
+  const opened = openService(folder, options, log, { ...guards, drain })
+  service = await Promise.race([opened, ended.promise.then(() => undefined)])
+  if (service === undefined) return ended.promise
+  app = service.app
+  const { model, id } = service
+  using _grammars = service.grammars
+  watchDevice(model, log, ended.resolve)
+  console.log(startReport(model, id, folder, performance.now() - started))
+  console.log(invitation(server.url, id, guards.apiKeys.length > 0))
+
+  const code = await ended.promise
+  // What still runs ends with an error that its client can read. A lost device cannot be closed.
+  const closed = code === 0 ? model[Symbol.asyncDispose]() : undefined
+  // Generations have ended by now, each for its own reason; this ends what has not come that far.
+  await new Promise(setImmediate)
+  drain.cut()
+  await Promise.race([Promise.all([closed, server.stop()]), Bun.sleep(FAREWELL_MS)])
+  await server.stop(true)
+  return code
+}
+
+/** All that answers requests. */
+interface Service {
+  app: ReturnType<typeof createApp>
+  model: LoadedModel
+  grammars: ReturnType<typeof openGrammars>
+  /** The first name of the model. */
+  id: string
+}
+
+async function openService(
+  folder: string,
+  options: ServeOptions,
+  log: Logger,
+  guards: GuardOptions & { drain: Drain },
+): Promise<Service> {
+  const model = await load(folder, options, log)
+  const { engine, tokenizer } = model
   const ids = options.servedModelName ?? [basename(folder)]
-  const chatTemplate = await chatTemplateOf(folder, options.chatTemplate, model.tokenizer)
-  using grammars = openGrammars({
-    tokenizer: model.tokenizer,
+  const chatTemplate = await chatTemplateOf(folder, options.chatTemplate, tokenizer, log)
+  const created = Math.floor((await stat(join(folder, 'config.json'))).mtimeMs / 1000)
+  const grammars = openGrammars({
+    tokenizer,
     vocabSize: model.decoder.vocabSize,
     eosTokenIds: model.generationConfig.eosTokenIds,
   })
-  app = createApp({
-    engine: model.engine,
-    tokenizer: model.tokenizer,
-    grammars,
-    chatTemplate,
-    model: {
-      ids,
-      created: Math.floor((await stat(join(folder, 'config.json'))).mtimeMs / 1000),
-      maxModelLen: model.maxLength,
-      sampling: recommendedSampling(model),
-    },
+  const app = createApp({
+    ...{ engine, tokenizer, grammars, chatTemplate, log, version },
+    model: { ids, created, maxModelLen: model.maxLength, sampling: recommendedSampling(model) },
     limits: {
       maxQueue: options.maxQueue,
       maxBodyBytes: options.maxBodyBytes,
       maxStoredResponses: options.maxStoredResponses,
     },
-    log,
-    version,
     ...guards,
-    drain,
   })
-  watchDevice(model, log, ended.resolve)
-  console.log(describeModel(model, ids[0], folder, performance.now() - started))
-  console.log(invitation(server.url, ids[0], guards.apiKeys.length > 0))
+  return { app, model, grammars, id: ids[0] }
+}
 
-  const code = await ended.promise
-  // What still runs ends with an error that its client can read. A lost device has seen to that.
-  const closed = code === 0 ? model.engine.close() : undefined
-  await Promise.all([closed, Promise.race([server.stop(), Bun.sleep(FAREWELL_MS)])])
-  await server.stop(true)
-  if (code === 0) await model[Symbol.asyncDispose]()
-  return code
+/** Whether only this machine reaches the address. */
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127[\d.]*$/.test(host)
 }
 
 /** Who may call; reads the file of keys. */
@@ -121,14 +148,30 @@ async function guardOptions(options: ServeOptions, log: Logger): Promise<Require
   return { apiKeys, allowedOrigins: allowOrigin, logPrompts }
 }
 
-/** The template of the file that the operator gave, or else of the checkpoint. */
-async function chatTemplateOf(folder: string, file: string | undefined, tokenizer: Tokenizer) {
-  const found = file === undefined ? findChatTemplates(folder) : readChatTemplate(file)
+/**
+ * The template of the file that the operator gave, or else of the checkpoint. Throws for a file that
+ * cannot be used; a checkpoint that has none of use is served without chats.
+ */
+export async function chatTemplateOf(
+  folder: string,
+  file: string | undefined,
+  tokenizer: Pick<Tokenizer, 'bosTokenId' | 'eosTokenId' | 'display'>,
+  log: Logger,
+) {
   const nameOf = (id: number | undefined) => (id === undefined ? undefined : tokenizer.display(id))
-  return openChatTemplate(await found, {
+  const tokens = {
     bosToken: nameOf(tokenizer.bosTokenId),
     eosToken: nameOf(tokenizer.eosTokenId),
-  })
+  }
+  if (file !== undefined) return openChatTemplate(await readChatTemplate(file), tokens)
+  try {
+    return openChatTemplate(await findChatTemplates(folder), tokens)
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error
+    const message = 'chats are refused: --chat-template FILE gives a template that can be used'
+    log.warn(message, { reason: error.message })
+    return undefined
+  }
 }
 
 async function load(folder: string, options: ServeOptions, log: Logger): Promise<LoadedModel> {
@@ -169,12 +212,8 @@ function recommendedSampling({ generationConfig }: LoadedModel) {
   return { temperature, topP, topK, minP, repetitionPenalty }
 }
 
-function describeModel(
-  model: LoadedModel,
-  id: string,
-  folder: string,
-  milliseconds: number,
-): string {
+/** What runs where, a line for each part. */
+function startReport(model: LoadedModel, id: string, folder: string, milliseconds: number): string {
   const { plan, gpu, tuning, decoder, maxLength } = model
   const { adapter } = gpu
   const rows: [string, string][] = [

@@ -133,6 +133,7 @@ describe('serve', () => {
     [['--dtype', 'int3'], {}, 'expected auto, float16 or float32'],
     [['--kernels', 'fast'], {}, 'expected auto, subgroup or plain'],
     [['--served-model-name', 'a,,b'], {}, '--served-model-name is "a,,b": expected one or more'],
+    [['--served-model-name', 'a', '--served-model-name', 'b, a'], {}, 'is "a,b, a": expected one'],
     [['--state-memory', '4XB'], {}, 'expected auto or an amount such as 4GiB'],
     [['--state-memory', '0'], {}, '--state-memory is "0"'],
     [
@@ -167,6 +168,10 @@ describe('serve', () => {
     [['--allow-origin', 'https://a.example,,*'], {}, '--allow-origin is'],
     [['--max-body-bytes', '1000'], {}, 'expected an amount from 1KiB to 1GiB'],
     [['--max-body-bytes', '2GiB'], {}, '--max-body-bytes is "2GiB"'],
+    [['--no-log-prompts=true'], {}, '--no-log-prompts takes no value'],
+    [[], { GLAZE_API_KEY: '' }, 'GLAZE_API_KEY is empty; unset it to run without keys'],
+    [['--api-key', 'k'], { GLAZE_API_KEY_FILE: '' }, 'GLAZE_API_KEY_FILE is empty; unset it'],
+    [['--api-key='], {}, '--api-key: expected one or more keys'],
     [['--log-prompts=yes'], {}, '--log-prompts is "yes": expected true or false'],
   ])('%j with %j is refused', (argv, env, message) => {
     const parse = () => serve(argv, env)

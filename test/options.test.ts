@@ -34,6 +34,9 @@ describe("a table of one's own", () => {
 
   test.each<[string[], string]>([
     [['--warm-up=2'], '--warm-up is "2": expected true or false'],
+    [['--no-warm-up=true'], '--no-warm-up takes no value, found "true"'],
+    [['--no-warm-up=false'], '--no-warm-up takes no value'],
+    [['--no-warm-up='], '--no-warm-up takes no value, found ""'],
     [['--no-size'], 'unknown flag --no-size'],
     [['folder'], 'unexpected argument "folder"'],
   ])('%j is refused', (argv, message) => {

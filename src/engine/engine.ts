@@ -6,7 +6,7 @@
 // turns out to have ended is in one more step, and its slot is free for whoever comes after that in
 // the GPU's queue. Only a sequence whose next mask follows from its last token (a grammar, banned runs)
 // sits out the step in between; the others go on.
-import { ApiError, invariant } from '../errors.ts'
+import { ApiError, DeviceError, invariant } from '../errors.ts'
 import { OutputText } from '../text/output-text.ts'
 import type { PrefixAdmission } from './admission.ts'
 import { type Deadlines, lateness } from './deadlines.ts'
@@ -41,6 +41,12 @@ export interface EngineOptions
 /** Least time between two checks of the prefix cache. */
 const CACHE_CHECK_MS = 10_000
 
+/** Less than a step that would hold a part of the sequences. */
+const MASK_MOMENT_MS = 5
+
+/** Most time between two looks at the deadlines of requests, as long as no step brings one about. */
+const DEADLINE_CHECK_MS = 50
+
 /** A step on the GPU. */
 interface Flight {
   parts: Part[]
@@ -61,6 +67,8 @@ export class GlazeEngine implements Engine {
   #forkCount = 0
   #pumping: Promise<void> | undefined
   #fault: string | undefined
+  /** Resolved by whatever may give the pump something to do. */
+  #news = Promise.withResolvers<void>()
   /** Resolves when the engine has failed: nothing that waits for its device may ever end then. */
   readonly #failed = Promise.withResolvers<void>()
   #lastCacheCheck = 0
@@ -90,6 +98,7 @@ export class GlazeEngine implements Engine {
     sequence.parent = parent && parent.maxTokens > 0 ? parent : undefined
     this.admission.enter(sequence, this.#scheduler.sequences)
     this.#scheduler.add(sequence)
+    this.#news.resolve()
     this.#pumping ??= this.#pump()
     return sequence.stream
   }
@@ -120,6 +129,7 @@ export class GlazeEngine implements Engine {
     const maxTokens = boundTokens(request.maxTokens, context, maxLength, 'the forked generation')
     const child = this.#create({ ...request, prompt }, maxTokens)
     this.#forks.add(parent, child)
+    this.#news.resolve()
     return child.stream
   }
 
@@ -185,6 +195,7 @@ export class GlazeEngine implements Engine {
     this.#scheduler.remove(sequence)
     this.#masks.remove(sequence)
     sequence.mask?.[Symbol.dispose]()
+    this.#news.resolve()
   }
 
   /** Keeps steps going until there is nothing to do. */
@@ -196,9 +207,7 @@ export class GlazeEngine implements Engine {
     try {
       while (true) {
         this.#masks.begin()
-        // The GPU is busy in the meantime, and goes on without those whose masks take longer.
-        const masks = this.#masks.running
-        if (masks && flights.length > 0) await Promise.race([masks, flights[0].results])
+        await this.#masksOfRunning(flights[0])
         this.#endLateRequests()
         this.#forks.copy()
         while (flights.length < (this.options.stepsInFlight ?? 2)) {
@@ -208,9 +217,8 @@ export class GlazeEngine implements Engine {
         }
         const flight = flights.shift()
         if (flight === undefined) {
-          const mask = this.#masks.next
-          if (mask === undefined) break
-          await mask
+          if (!this.#masks.areComing) break
+          await this.#somethingNew()
           continue
         }
         takeResults(flight.parts, await flight.results, this.options)
@@ -219,7 +227,8 @@ export class GlazeEngine implements Engine {
       this.#checkIdle()
     } catch (error) {
       this.options.onError?.(fault, error)
-      this.fail(error instanceof Error ? error.message : String(error))
+      // What went wrong inside is for the log, not for clients.
+      this.fail(error instanceof DeviceError ? error.message : 'it failed; the log says why')
       // Later steps fail for the same reason; nobody else waits for them.
       await Promise.allSettled(flights.map(({ results }) => results))
     } finally {
@@ -256,6 +265,28 @@ export class GlazeEngine implements Engine {
     this.#forkCount++
     const { position } = child
     this.options.onEvent?.('fork', { from: parent.request.id, to: child.request.id, position })
+  }
+
+  /**
+   * Waits for the masks of all running sequences, so that they stay together in one step; but no longer
+   * than the GPU is busy, or a moment if it is not: it goes on without those that take longer.
+   */
+  async #masksOfRunning(flight: Flight | undefined): Promise<void> {
+    const masks = this.#masks.running
+    if (masks === undefined) return
+    if (flight) return void (await Promise.race([masks, flight.results]))
+    const moment = Promise.withResolvers<void>()
+    const timer = setTimeout(moment.resolve, MASK_MOMENT_MS)
+    await Promise.race([masks, moment.promise])
+    clearTimeout(timer)
+  }
+
+  /** With nothing on the GPU: waits for a mask, a request that comes or goes, or the next deadline. */
+  async #somethingNew(): Promise<void> {
+    this.#news = Promise.withResolvers()
+    const timer = setTimeout(this.#news.resolve, DEADLINE_CHECK_MS)
+    await Promise.race([this.#masks.next, this.#news.promise])
+    clearTimeout(timer)
   }
 
   #endLateRequests(): void {

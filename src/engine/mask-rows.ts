@@ -4,6 +4,9 @@ import { failSequence } from './results.ts'
 import type { SamplingTables } from './sampling-tables.ts'
 import type { Sequence } from './sequence.ts'
 
+/** Masks of waiting sequences that are computed at a time. */
+const AHEAD = 4
+
 export class MaskRows {
   /** Those whose masks follow from their tokens. */
   readonly #following = new Set<Sequence>()
@@ -23,13 +26,25 @@ export class MaskRows {
     this.#computing.delete(sequence)
   }
 
-  /** Begins to compute the masks that are due; where that fails only the sequence does. */
+  /**
+   * Begins to compute masks that are due, those of running sequences first. Where that fails only the
+   * sequence does.
+   */
   begin(): void {
-    for (const sequence of this.#following) {
-      if (!sequence.mask!.isDue || this.#computing.has(sequence)) continue
-      const computed = this.#prepare(sequence).finally(() => this.#computing.delete(sequence))
-      this.#computing.set(sequence, computed)
-    }
+    const due = [...this.#following].filter(
+      (sequence) => sequence.mask!.isDue && !this.#computing.has(sequence),
+    )
+    for (const sequence of due) if (sequence.slot !== undefined) this.#compute(sequence)
+    const waiting = due.filter(({ slot }) => slot === undefined)
+    waiting.sort((a, b) => a.priority - b.priority)
+    // Few at a time: one behind the other they would hold up the running ones.
+    const begun = [...this.#computing.keys()].filter(({ slot }) => slot === undefined).length
+    for (const sequence of waiting.slice(0, Math.max(0, AHEAD - begun))) this.#compute(sequence)
+  }
+
+  /** True if a mask is being computed. */
+  get areComing(): boolean {
+    return this.#computing.size > 0
   }
 
   /** Resolves when the masks of all running sequences are known; undefined if they are. */
@@ -38,9 +53,14 @@ export class MaskRows {
     return waited.length === 0 ? undefined : Promise.all(waited.map(([, computed]) => computed))
   }
 
-  /** Resolves when one more mask is known; undefined if none is being computed. */
-  get next(): Promise<unknown> | undefined {
-    return this.#computing.size === 0 ? undefined : Promise.race(this.#computing.values())
+  /** Resolves when one more mask is known. */
+  get next(): Promise<unknown> {
+    return Promise.race(this.#computing.values())
+  }
+
+  #compute(sequence: Sequence): void {
+    const computed = this.#prepare(sequence).finally(() => this.#computing.delete(sequence))
+    this.#computing.set(sequence, computed)
   }
 
   async #prepare(sequence: Sequence): Promise<void> {

@@ -46,8 +46,9 @@ export function failSequence(
     return
   }
   onError?.(`request ${request.id} failed`, error)
-  const message = `generation failed: ${error instanceof Error ? error.message : error}`
-  stream.fail(new ApiError(500, message))
+  // What went wrong inside is for the log, not for clients.
+  const message = 'the generation failed; the log of the server says why'
+  stream.fail(new ApiError(500, message, { code: 'internal_error' }))
 }
 
 function takePart(part: Part, results: Uint32Array, reporter: Reporter): void {

@@ -1,4 +1,5 @@
-// Sets of Unicode characters as sorted ranges. Surrogates are in no set: UTF-8 cannot spell them.
+// Sets of Unicode characters as sorted ranges. Surrogates are in no set, as UTF-8 cannot spell them;
+// nor are U+2028 and U+2029, which would take `.` apart: they end lines in JavaScript alone.
 
 /** First and last code point, both included. */
 export type CodePointRange = readonly [first: number, last: number]
@@ -8,21 +9,19 @@ export type CodePoints = readonly CodePointRange[]
 
 const LAST = 0x10ffff
 
-/** Every character. */
+/** Every character that texts may have. */
 export const ALL: CodePoints = [
-  [0, 0xd7ff],
-  [0xe000, LAST],
-]
-
-/** Every character from U+0080 on. */
-export const NON_ASCII: CodePoints = [
-  [0x80, 0xd7ff],
+  [0, 0x2027],
+  [0x202a, 0xd7ff],
   [0xe000, LAST],
 ]
 
 export const ASCII: CodePoints = [[0, 0x7f]]
 
-/** The set of some ranges in any order; surrogates are left out. */
+/** Every character from U+0080 on. */
+export const NON_ASCII: CodePoints = difference(ALL, ASCII)
+
+/** The set of some ranges in any order; what is in no set is left out. */
 export function codePoints(ranges: readonly CodePointRange[]): CodePoints {
   return intersection(joined(ranges), ALL)
 }

@@ -13,6 +13,7 @@ import {
   NON_ASCII,
 } from './code-points.ts'
 import type { Expression, Grammar } from './expression.ts'
+import { refuse } from './refusal.ts'
 import { type ByteRange, utf8Sequences } from './utf8-ranges.ts'
 
 /** Groups nested deeper than this get rules of their own. */
@@ -90,6 +91,7 @@ function times(min: number, max: number): string {
 }
 
 function literal(text: string): string {
+  if (/[\u2028\u2029]/.test(text)) refuse('U+2028 and U+2029 cannot be written in answers')
   const pieces = text.split('\0').map((piece) => (piece === '' ? '' : quoted(piece)))
   return pieces.join(' [\\x00-\\x00] ').trim() || '""'
 }

@@ -53,6 +53,8 @@ export function choice(...options: readonly Expression[]): Expression {
 export function repeat(of: Expression, min: number, max = Number.POSITIVE_INFINITY): Expression {
   if (min > max) return NEVER
   if (max === 0 || of === EMPTY) return EMPTY
+  // Counts inside of counts would leave many ways to read one text.
+  if (of.kind === 'repeat' && of.min <= 1) return repeat(of.of, of.min * min, of.max * max)
   return min === 1 && max === 1 ? of : { kind: 'repeat', of, min, max }
 }
 

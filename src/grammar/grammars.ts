@@ -1,19 +1,18 @@
 // Structured output for one model: specifications to guides, by way of a cache of compiled grammars.
 
-import { ApiError } from '../errors.ts'
 import { readEbnf } from './ebnf-reader.ts'
 import { writeEbnf } from './ebnf-writer.ts'
 import { choice, type Grammar, text } from './expression.ts'
 import type { GrammarSpec, Grammars, GuideFactory } from './guide.ts'
-import { Guide } from './guide-state.ts'
-import { MAX_OPTIONS, MAX_SOURCE } from './limits.ts'
+import { MAX_GRAMMAR, MAX_OPTIONS, MAX_SOURCE } from './limits.ts'
 import { type GrammarSource, MaskEngine } from './mask-engine.ts'
+import { asApiError, Guide } from './mask-guide.ts'
 import { prune } from './prune.ts'
 import { Refusal, refuse } from './refusal.ts'
 import { wholeRegex } from './regex.ts'
 import { objectGrammar, schemaGrammar } from './schema-compiler.ts'
-import { isPartOfUtf8 } from './utf8-gate.ts'
-import type { Start } from './worker-messages.ts'
+import { isPartOfText } from './utf8-gate.ts'
+import { packTokens, type Start } from './worker-messages.ts'
 
 /** What is needed of a tokenizer. */
 export interface Vocabulary {
@@ -71,7 +70,7 @@ export class XGrammars implements Grammars {
     return this.#engine.isRunning
   }
 
-  /** Compiled grammars in memory, and those that guides hold beyond them. */
+  /** How many compiled grammars are kept. */
   get cached(): number {
     return this.#entries.size
   }
@@ -83,10 +82,12 @@ export class XGrammars implements Grammars {
       }
       const entry = this.#entryOf(spec)
       await entry.ready
-      return () => this.#guide(entry)
+      return () => this.#guide(entry, param)
     } catch (error) {
-      if (error instanceof Refusal) throw new ApiError(400, `${param}: ${error.message}`, { param })
-      throw error
+      // What is nested without bounds, as a value of `const` may be, ends in an overrun of the stack.
+      const isTooDeep = error instanceof RangeError
+      const cause = isTooDeep ? new Refusal(`the ${nameOf(spec)} is nested too deeply`) : error
+      throw asApiError(cause, param)
     }
   }
 
@@ -108,7 +109,9 @@ export class XGrammars implements Grammars {
   #newEntry(key: string, spec: GrammarSpec): Entry {
     const grammar = prune(grammarOf(spec))
     if (!grammar) refuse(`no text satisfies this ${nameOf(spec)}`)
-    const source = { id: this.#engine.nextId(), ebnf: writeEbnf(grammar) }
+    const ebnf = writeEbnf(grammar)
+    if (ebnf.length > MAX_GRAMMAR) refuse(`the ${nameOf(spec)} needs too large a grammar`)
+    const source = { id: this.#engine.nextId(), ebnf }
     const ready = this.#engine.compile(source)
     ready.catch(() => {
       if (this.#entries.get(key)?.source === source) this.#entries.delete(key)
@@ -123,9 +126,9 @@ export class XGrammars implements Grammars {
     this.#freeIfUnused(entry)
   }
 
-  #guide(entry: Entry): Guide {
+  #guide(entry: Entry, param: string): Guide {
     entry.guides++
-    return new Guide(this.#engine, entry.source, () => {
+    return new Guide(this.#engine, entry.source, param, () => {
       entry.guides--
       this.#freeIfUnused(entry)
     })
@@ -141,20 +144,15 @@ function vocabularyOf({ tokenizer, vocabSize, eosTokenIds }: GrammarsOptions): S
   const length = Math.min(tokenizer.vocabSize, vocabSize)
   const tokens = Array.from({ length }, (_, id) => {
     const bytes = tokenizer.bytes(id)
-    const isText = !tokenizer.isSpecial(id) && !eosTokenIds.includes(id) && isPartOfUtf8(bytes)
+    const isText = !tokenizer.isSpecial(id) && !eosTokenIds.includes(id) && isPartOfText(bytes)
     return isText ? bytes : new Uint8Array()
   })
-  return { tokens, vocabSize, eosTokenIds }
+  return { ...packTokens(tokens), vocabSize, eosTokenIds }
 }
 
 /** What the specification was written as, with its kind; bounded in length. Throws Refusal. */
 function sourceOf(spec: GrammarSpec): string {
-  let source: string
-  try {
-    source = JSON.stringify(spec)
-  } catch {
-    refuse(`the ${nameOf(spec)} is nested too deeply`)
-  }
+  const source = JSON.stringify(spec)
   if (source.length > MAX_SOURCE) {
     refuse(`the ${nameOf(spec)} has ${source.length} characters (at most ${MAX_SOURCE})`)
   }

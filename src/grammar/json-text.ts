@@ -32,8 +32,8 @@ const JSON_NAME_TAIL = 'json name tail'
 export const JSON_NUMBER = 'json number'
 export const JSON_INTEGER = 'json integer'
 
-/** Longest `maxLength` or `minLength` for which a string may still hold escapes; see `boundedString`. */
-const MAX_ESCAPED = 128
+/** Longest string that gets a rule for each number of characters; see `boundedString`. */
+const MAX_RULES = 128
 
 const CONTROLS = codePoints([[0, 0x1f]])
 /** Characters with a short escape, and its letter. */
@@ -158,21 +158,48 @@ export function quoted(content: Expression): Expression {
 }
 
 /**
- * A string of `min` to `max` characters. Beyond 128 it is made of characters that need no escape, as
- * counting anything but single classes takes xgrammar too long (32,000 tokens, `maxLength` 1000: 9 s
- * instead of 1.2 s).
+ * A string of `min` to `max` characters. Its rules, one for each number of characters still to come,
+ * are added to `rules` and shared by strings of all lengths; a longer string is made of characters
+ * that need no escape, the only ones that xgrammar counts without a rule for each.
  */
-export function boundedString(min: number, max: number): Expression {
+export function boundedString(
+  min: number,
+  max: number,
+  rules: Map<string, Expression>,
+): Expression {
   const counted = max === Number.POSITIVE_INFINITY ? min : max
-  const character = counted > MAX_ESCAPED ? oneOf(PLAIN) : stringCharacters(ALL)
-  return quoted(repeat(character, min, max))
+  if (min > max) return NEVER
+  if (counted > MAX_RULES) return quoted(repeat(oneOf(PLAIN), min, max))
+  return sequence(QUOTE, stringRest(min, max, rules))
+}
+
+/** The rest of a string of `min` to `max` characters, up to its closing quote. */
+function stringRest(min: number, max: number, rules: Map<string, Expression>): Expression {
+  if (max === 0) return QUOTE
+  if (min === 0 && max === Number.POSITIVE_INFINITY) return rule(JSON_NAME_TAIL)
+  const name = `json string of ${min} to ${max}`
+  if (!rules.has(name)) {
+    const next = stringRest(Math.max(0, min - 1), max - 1, rules)
+    const more = sequence(stringCharacters(ALL), next)
+    rules.set(name, min === 0 ? choice(QUOTE, more) : more)
+  }
+  return rule(name)
+}
+
+/** The JSON text of a value, without spaces. */
+export function jsonText(value: unknown): Expression {
+  return text(JSON.stringify(value).replace(/[\u2028\u2029]/g, escapedSeparator))
+}
+
+function escapedSeparator(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16)}`
 }
 
 /** What JSON writes in a string for each text of an expression; one spelling for each text. */
 export function stringContent(expression: Expression): Expression {
   switch (expression.kind) {
     case 'text':
-      return text(JSON.stringify(expression.text).slice(1, -1))
+      return inString(expression.text)
     case 'class':
       return stringCharacters(expression.set)
     case 'sequence':
@@ -189,21 +216,13 @@ export function stringContent(expression: Expression): Expression {
 function stringCharacters(set: CodePoints): Expression {
   const named = intersection(set, charactersOf(Object.keys(ESCAPES).join('')))
   const controls = difference(intersection(set, CONTROLS), named)
-  // A set of all control characters offers only those with a short name.
-  const offered = countOf(intersection(set, CONTROLS)) === countOf(CONTROLS) ? [] : controls
+  // Whoever lists a few control characters means them; a set of many, as `.`, does well without.
+  const meant = countOf(controls) > 8 ? [] : characters(controls)
+  const letters = characters(named).map((each) => ESCAPES[each])
   return choice(
     oneOf(intersection(set, PLAIN)),
-    sequence(
-      text('\\'),
-      oneOf(
-        charactersOf(
-          characters(named)
-            .map((each) => ESCAPES[each])
-            .join(''),
-        ),
-      ),
-    ),
-    ...characters(offered).map((each) => text(JSON.stringify(each).slice(1, -1))),
+    sequence(text('\\'), oneOf(charactersOf(letters.join('')))),
+    ...meant.map(inString),
   )
 }
 
@@ -213,9 +232,7 @@ function characters(set: CodePoints): string[] {
   )
 }
 
-/**
- * Any name but some, each in one spelling, with its quotes.
- */
+/** Any name but some, each in one spelling, with its quotes. */
 export function nameExcept(names: readonly string[]): Expression {
   return sequence(QUOTE, nameRest(names.map((each) => Array.from(each))))
 }
@@ -231,5 +248,14 @@ function nameRest(others: readonly string[][]): Expression {
     others.some((each) => each.length === 0) ? NEVER : QUOTE,
     sequence(stringCharacters(strangers), rule(JSON_NAME_TAIL)),
     ...Array.from(nexts, ([first, rests]) => sequence(stringContent(text(first)), nameRest(rests))),
+  )
+}
+
+/** A text between the quotes of a string. */
+function inString(value: string): Expression {
+  return text(
+    JSON.stringify(value)
+      .slice(1, -1)
+      .replace(/[\u2028\u2029]/g, escapedSeparator),
   )
 }

@@ -18,7 +18,15 @@ export interface GuideState {
   readonly tokens: readonly number[]
   /** False once nobody waits for it any more. */
   readonly isOpen: boolean
+  /** Time that its masks have taken so far. */
+  spentMs: number
 }
+
+/** Time for a thread to start. */
+const START_MS = 60_000
+
+/** Time that a guide may use for each token; what one uses beyond it comes off a limit in all. */
+const TOKEN_MS = 20
 
 interface Call {
   grammar: GrammarSource
@@ -30,6 +38,8 @@ interface Call {
 /** A running thread and what it has been told. */
 interface Thread {
   worker: Worker
+  /** It has read the vocabulary. */
+  isReady: boolean
   grammars: Set<number>
   /** How many tokens of each guide it has. */
   guides: Map<number, number>
@@ -42,9 +52,14 @@ export class MaskEngine {
   readonly #calls = new Map<number, Call>()
   #thread: Thread | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
+  /** When the thread began to work on the oldest call. */
+  #since = 0
   #nextId = 0
 
-  /** `limitMs` bounds the time of one call: compiling a grammar or computing a mask. */
+  /**
+   * `limitMs` bounds the time of one call, compiling a grammar or computing a mask, and of all masks
+   * of a guide beyond 20 ms for each token.
+   */
   constructor(vocabulary: () => Start, limitMs: number) {
     this.#vocabulary = vocabulary
     this.#limitMs = limitMs
@@ -113,36 +128,48 @@ export class MaskEngine {
 
   #start(): Thread {
     const worker = new Worker(new URL('./mask-worker.ts', import.meta.url).href)
-    worker.onmessage = ({ data }: MessageEvent<Reply>) => this.#answered(worker, data)
+    const thread = { worker, isReady: false, grammars: new Set<number>(), guides: new Map() }
+    worker.onmessage = ({ data }: MessageEvent<Reply | 'ready'>) => {
+      if (this.#thread !== thread) return
+      if (data !== 'ready') return this.#answered(data)
+      thread.isReady = true
+      this.#watch()
+    }
     worker.onerror = (event) => {
       event.preventDefault()
-      if (this.#thread?.worker === worker) this.#restart(new Error(event.message))
+      if (this.#thread === thread) this.#restart(new Error(event.message))
     }
-    // An idle thread does not keep the process alive; while there are calls the timer does.
+    // An idle thread does not keep the process alive; while there are calls their timer does.
     worker.unref()
     worker.postMessage(this.#vocabulary())
-    return { worker, grammars: new Set(), guides: new Map() }
+    return thread
   }
 
-  #answered(worker: Worker, { call, mask, error }: Reply): void {
-    if (this.#thread?.worker !== worker) return
+  #answered({ call, mask, error }: Reply): void {
     if (error !== undefined) {
       this.#restart(new Refusal(`the grammar cannot be used: ${error}`))
       return
     }
-    this.#calls.get(call)?.resolve(mask)
+    const { guide, resolve, reject } = this.#calls.get(call)!
     this.#calls.delete(call)
+    if (guide) guide.spentMs += performance.now() - this.#since
+    const isSlow = guide && guide.spentMs > this.#limitMs + TOKEN_MS * guide.tokens.length
+    if (isSlow) reject(new Refusal('the grammar takes too much work for each token'))
+    else resolve(mask)
     this.#watch()
   }
 
   /** Gives the oldest call its time. */
   #watch(): void {
     clearTimeout(this.#timer)
+    this.#since = performance.now()
     if (this.#calls.size === 0) return
-    const seconds = this.#limitMs / 1000
-    const late = () =>
-      this.#restart(new Refusal(`the grammar takes more than ${seconds} s of work`))
-    this.#timer = setTimeout(late, this.#limitMs)
+    const isReady = this.#thread?.isReady
+    const limit = isReady ? this.#limitMs : START_MS
+    const late = isReady
+      ? new Refusal(`the grammar takes more than ${limit / 1000} s of work`)
+      : new Error(`the grammar engine did not start within ${limit / 1000} s`)
+    this.#timer = setTimeout(() => this.#restart(late), limit)
   }
 
   /** Fails the oldest call, which the thread was working on, and moves the others to a new thread. */

@@ -9,13 +9,20 @@ import {
   TokenizerInfo,
 } from '@mlc-ai/web-xgrammar'
 import { Utf8Gate } from './utf8-gate.ts'
-import type { Close, Reply, Request, Start } from './worker-messages.ts'
+import {
+  type Close,
+  type Reply,
+  type Request,
+  type Start,
+  unpackTokens,
+} from './worker-messages.ts'
 
 declare const self: Worker
 
 interface Guide {
   matcher: GrammarMatcher
-  lastByte: number | undefined
+  /** The last two bytes of the text. */
+  end: number[]
 }
 
 /** The engine says why it gives up on the console only. */
@@ -32,20 +39,21 @@ class MaskThread {
   readonly #gate: Utf8Gate
 
   private constructor(
-    readonly start: Start,
+    readonly tokens: readonly Uint8Array[],
     readonly compiler: GrammarCompiler,
   ) {
-    this.#gate = new Utf8Gate(start.tokens)
+    this.#gate = new Utf8Gate(tokens)
   }
 
   static async open(start: Start): Promise<MaskThread> {
-    const { tokens, vocabSize, eosTokenIds } = start
+    const { vocabSize, eosTokenIds } = start
+    const tokens = unpackTokens(start)
     // Bytes are taken as they are where the declarations say strings.
     const vocabulary = tokens as unknown as string[]
     const info = await TokenizerInfo.createTokenizerInfo(vocabulary, 'raw', false, vocabSize, [
       ...eosTokenIds,
     ])
-    return new MaskThread(start, await GrammarCompiler.createGrammarCompiler(info, false))
+    return new MaskThread(tokens, await GrammarCompiler.createGrammarCompiler(info, false))
   }
 
   async answer({ call, grammar, ebnf, guide, tokens }: Request): Promise<Reply> {
@@ -83,16 +91,16 @@ class MaskThread {
   ): Promise<Uint32Array> {
     let guide = this.#guides.get(id)
     if (!guide) {
-      guide = { matcher: await GrammarMatcher.createGrammarMatcher(grammar), lastByte: undefined }
+      guide = { matcher: await GrammarMatcher.createGrammarMatcher(grammar), end: [] }
       this.#guides.set(id, guide)
     }
     for (const token of tokens) {
       if (!guide.matcher.acceptToken(token)) throw new Error(`token ${token} is not accepted`)
-      guide.lastByte = this.start.tokens[token].at(-1)
+      guide.end = [...guide.end, ...this.tokens[token].slice(-2)].slice(-2)
     }
     const words = await guide.matcher.getNextTokenBitmask()
     const mask = new Uint32Array(words.buffer, words.byteOffset, words.length)
-    this.#gate.close(mask, guide.lastByte)
+    this.#gate.close(mask, guide.end)
     return mask
   }
 }
@@ -108,6 +116,8 @@ let queue: Promise<unknown> = Promise.resolve()
 self.onmessage = ({ data }: MessageEvent<Start | Request | Close>) => {
   if ('vocabSize' in data) {
     thread = MaskThread.open(data)
+    // If it fails, so does the first request, which then says why.
+    thread.then(() => self.postMessage('ready')).catch(() => {})
     return
   }
   // One after the other: xgrammar's functions are asynchronous by name only.

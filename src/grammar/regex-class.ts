@@ -18,7 +18,6 @@ const SPACE = codePoints([
   [0xa0, 0xa0],
   [0x1680, 0x1680],
   [0x2000, 0x200a],
-  [0x2028, 0x2029],
   [0x202f, 0x202f],
   [0x205f, 0x205f],
   [0x3000, 0x3000],
@@ -36,7 +35,7 @@ export const SHORTHANDS: Record<string, CodePoints> = {
 }
 
 const CONTROLS: Record<string, number> = { '0': 0, n: 10, r: 13, t: 9, f: 12, v: 11 }
-const HEX = /^(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\})/
+const HEX = /^(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|U([0-9A-Fa-f]{8}))/
 
 /** Reads the class whose `[` is at `start`. */
 export function readClass(
@@ -83,8 +82,11 @@ export function readEscape(
   if (next === '0' && /\d/.test(pattern[at + 1] ?? '')) fail('octal escapes are not supported')
   if (Object.hasOwn(CONTROLS, next)) return { codePoint: CONTROLS[next], end: at + 1 }
   const hex = HEX.exec(pattern.slice(at, at + 12))
-  if (hex)
-    return { codePoint: Number.parseInt(hex[1] ?? hex[2] ?? hex[3], 16), end: at + hex[0].length }
+  if (hex) {
+    const codePoint = Number.parseInt(hex.slice(1).find((digits) => digits !== undefined)!, 16)
+    if (codePoint > 0x10ffff) fail(`\\${hex[0]} is beyond Unicode`)
+    return { codePoint, end: at + hex[0].length }
+  }
   if (/[A-Za-z0-9]/.test(next)) fail(`\\${next} is not supported`)
   const codePoint = pattern.codePointAt(at)!
   return { codePoint, end: at + String.fromCodePoint(codePoint).length }

@@ -14,7 +14,7 @@ interface Alternative {
   toEnd: boolean
 }
 
-const LINE_ENDS = charactersOf('\n\r\u2028\u2029')
+const LINE_ENDS = charactersOf('\n\r')
 
 /** The texts that a pattern matches as a whole; `^` and `$` may stand at its ends. Throws Refusal. */
 export function wholeRegex(pattern: string): Expression {

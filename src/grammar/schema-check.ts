@@ -87,6 +87,7 @@ export function checkSchema(root: unknown): asserts root is Schema {
     seen.add(value)
     if (seen.size > MAX_SCHEMAS) fail('#', `has more than ${MAX_SCHEMAS} schemas in it`)
     if (depth > MAX_DEPTH) fail(path, `is more than ${MAX_DEPTH} schemas deep`)
+    if (value.$id !== undefined && depth > 0) fail(path, '$id is supported at the root only')
     const at = { schema: (inner: unknown, place: string) => check(inner, place, depth + 1) }
     for (const [keyword, content] of Object.entries(value)) {
       const place = `${path}/${pointerPart(keyword)}`

@@ -10,6 +10,7 @@ import {
   JSON_STRING,
   JSON_VALUE,
   jsonRules,
+  jsonText,
   quoted,
   stringContent,
 } from './json-text.ts'
@@ -58,9 +59,7 @@ class SchemaCompiler implements Inner {
 
   name(schema: SchemaObject, path: string): Expression {
     const names = flattened(this.root, schema, path)
-    return choice(
-      ...names.map((plain) => (plain.enum ? this.#listed(plain, path) : this.#string(plain, path))),
-    )
+    return choice(...names.map((plain) => this.#string({ type: 'string', ...plain }, path)))
   }
 
   share(expression: Expression): Expression {
@@ -93,15 +92,10 @@ class SchemaCompiler implements Inner {
   }
 
   #plain(schema: SchemaObject, path: string): Expression {
-    if (schema.enum) return this.#listed(schema, path)
+    if (schema.enum) return listed(schema, path)
     const types = new Set(typesOf(schema))
     if (types.has('number')) types.delete('integer')
     return choice(...Array.from(types, (type) => this.#typed(type, schema, path)))
-  }
-
-  #listed(schema: SchemaObject, path: string): Expression {
-    const values = schema.enum!.filter((value) => satisfies(value, schema, path))
-    return choice(...new Set(values.map((value) => JSON.stringify(value))).values().map(text))
   }
 
   #typed(type: string, schema: SchemaObject, path: string): Expression {
@@ -111,7 +105,7 @@ class SchemaCompiler implements Inner {
       case 'array':
         return arrayExpression(schema, path, this)
       case 'string':
-        return this.#string(schema, path)
+        return this.#string({ ...schema, type }, path)
       case 'number':
       case 'integer':
         return numberExpression(type, schema, path)
@@ -122,7 +116,10 @@ class SchemaCompiler implements Inner {
     }
   }
 
+  /** Strings that a plain schema allows. */
   #string(schema: SchemaObject, path: string): Expression {
+    if (![schema.type].flat().includes('string')) return NEVER
+    if (schema.enum) return listed({ ...schema, type: 'string' }, path)
     const {
       pattern,
       format,
@@ -133,7 +130,7 @@ class SchemaCompiler implements Inner {
     const known = format === undefined ? undefined : FORMATS.get(format)
     if (pattern === undefined && known === undefined) {
       if (min === 0 && max === Number.POSITIVE_INFINITY) return rule(JSON_STRING)
-      return this.share(boundedString(min, max))
+      return boundedString(min, max, this.rules)
     }
     const texts = pattern === undefined ? wholeRegex(known!) : searchRegex(pattern)
     const fitting = withLength(texts, min, max)
@@ -143,4 +140,8 @@ class SchemaCompiler implements Inner {
     }
     return this.share(quoted(stringContent(fitting)))
   }
+}
+
+function listed(schema: SchemaObject, path: string): Expression {
+  return choice(...schema.enum!.filter((value) => satisfies(value, schema, path)).map(jsonText))
 }

@@ -1,7 +1,7 @@
 // Takes `$ref`, `allOf`, `anyOf` and `oneOf` out of a schema: what remains is a list of plain schemas,
 // of which a value must fit one.
 
-import { MAX_DEPTH, MAX_OPTIONS } from './limits.ts'
+import { MAX_COMBINATIONS, MAX_DEPTH } from './limits.ts'
 import { resolveReference, type Schema, type SchemaObject } from './schema.ts'
 import { fail, TYPES } from './schema-check.ts'
 import { equal, merged, plainEnum } from './schema-merge.ts'
@@ -42,15 +42,18 @@ export function flattened(root: Schema, schema: Schema, path: string, depth = 0)
   const inner = (each: Schema) => flattened(root, each, path, depth + 1)
   let plain = [plainEnum(Object.fromEntries(own))]
   const and = (others: SchemaObject[]) => {
+    if (plain.length * others.length > MAX_COMBINATIONS) {
+      fail(path, `has more than ${MAX_COMBINATIONS} combinations of allOf, anyOf and oneOf`)
+    }
     plain = plain.flatMap((one) => others.map((other) => merged(one, other, path)))
-    if (plain.length > MAX_OPTIONS) fail(path, `has more than ${MAX_OPTIONS} combinations`)
   }
   if ($ref !== undefined) and(inner(resolveReference(root, $ref, path) as Schema))
   for (const each of allOf ?? []) and(inner(each))
   if (anyOf) and(anyOf.flatMap(inner))
   if (oneOf) {
     checkDisjoint(root, oneOf, path)
-    and(oneOf.flatMap(inner))
+    // The types that tell them apart must not get lost among the types of other schemas.
+    and(oneOf.flatMap(inner).map((one) => ({ ...one, type: typesOf(one) })))
   }
   return plain
 }

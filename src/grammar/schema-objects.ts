@@ -12,9 +12,9 @@ import {
   sequence,
   text,
 } from './expression.ts'
-import { COLON, COMMA, JSON_STRING, nameExcept, separated } from './json-text.ts'
-import type { Schema, SchemaObject } from './schema.ts'
-import { fail } from './schema-check.ts'
+import { COLON, COMMA, JSON_STRING, jsonText, nameExcept, separated } from './json-text.ts'
+import { isObject, type Schema, type SchemaObject } from './schema.ts'
+import { fail, pointerPart } from './schema-check.ts'
 import { ownProperty } from './schema-flatten.ts'
 import { tuple } from './schema-merge.ts'
 
@@ -56,15 +56,15 @@ function membersOf(schema: SchemaObject, path: string, inner: Inner): Member[] {
   const required = new Set(schema.required)
   return [...new Set([...declared, ...required])].map((name) => {
     const own = ownProperty(schema, name) ?? schema.additionalProperties ?? true
-    const value = inner.value(own, `${path}/properties/${name}`)
-    const pair = sequence(text(JSON.stringify(name)), COLON, value)
+    const value = inner.value(own, `${path}/properties/${pointerPart(name)}`)
+    const pair = sequence(jsonText(name), COLON, value)
     return { pair, isRequired: required.has(name) }
   })
 }
 
 /**
- * A member that is not declared, or undefined if there are none. A schema that declares properties
- * and is silent about others gets no others.
+ * A member that is not declared, or undefined if there are none. A schema that lists properties and is
+ * silent about others gets no others, unless it asks for more than it lists.
  */
 function extraPair(
   schema: SchemaObject,
@@ -72,33 +72,31 @@ function extraPair(
   path: string,
   inner: Inner,
 ): Expression | undefined {
-  const { additionalProperties, patternProperties = {}, propertyNames } = schema
+  const { properties = {}, additionalProperties, patternProperties = {}, propertyNames } = schema
   const patterns = Object.entries(patternProperties)
+  const keyword = patterns.length > 0 ? 'patternProperties' : 'propertyNames'
+  if (declared > 0 && (patterns.length > 0 || (propertyNames ?? true) !== true)) {
+    fail(`${path}/${keyword}`, 'declared or required properties beside it are not supported')
+  }
   if (patterns.length > 0) {
     const where = `${path}/patternProperties`
     if (patterns.length > 1) fail(where, 'more than one pattern is not supported')
-    if (declared > 0) fail(where, 'declared or required properties beside it are not supported')
     if (propertyNames !== undefined) fail(where, 'propertyNames beside it is not supported')
     const [[pattern, value]] = patterns
     return sequence(inner.name({ pattern }, where), COLON, inner.value(value, where))
   }
-  const silent = declared === 0 || (schema.minProperties ?? 0) > declared
-  const value = additionalProperties ?? silent
+  const isSilent = Object.keys(properties).length > 0 && (schema.minProperties ?? 0) <= declared
+  const value = additionalProperties ?? !isSilent
   if (value === false) return undefined
-  const where = `${path}/additionalProperties`
-  return sequence(extraName(schema, path, inner), COLON, inner.value(value, where))
+  const name = extraName(schema, path, inner)
+  return sequence(name, COLON, inner.value(value, `${path}/additionalProperties`))
 }
 
 function extraName(schema: SchemaObject, path: string, inner: Inner): Expression {
   const { propertyNames, properties = {}, required = [] } = schema
+  if (isObject(propertyNames)) return inner.name(propertyNames, `${path}/propertyNames`)
+  if (propertyNames === false) return NEVER
   const declared = [...new Set([...Object.keys(properties), ...required])]
-  if (propertyNames !== undefined && propertyNames !== true) {
-    const where = `${path}/propertyNames`
-    if (propertyNames === false) return NEVER
-    if (declared.length > 0)
-      fail(where, 'declared or required properties beside it are not supported')
-    return inner.name(propertyNames, where)
-  }
   return declared.length > 0 ? inner.share(nameExcept(declared)) : rule(JSON_STRING)
 }
 
@@ -109,7 +107,6 @@ function plainMembers(
   inner: Inner,
 ): Expression {
   const more = extra ? repeat(sequence(COMMA, extra), 0) : EMPTY
-  const options: Expression[] = []
   // What may follow after each member, from the last to the first.
   let after = more
   const firstRequired = members.findIndex(({ isRequired }) => isRequired)
@@ -122,9 +119,8 @@ function plainMembers(
     const next = sequence(COMMA, pair)
     after = sequence(isRequired ? next : optional(next), after)
   }
-  options.push(...heads)
-  if (firstRequired < 0) options.push(extra ? optional(separated(extra, 1)) : EMPTY)
-  return choice(...options)
+  if (firstRequired >= 0) return choice(...heads)
+  return choice(...heads, extra ? optional(separated(extra, 1)) : EMPTY)
 }
 
 /** Members of which at least `min` and at most `max` must be there. */
@@ -135,13 +131,14 @@ function countedMembers(
   max: number,
   inner: Inner,
 ): Expression {
-  const memo = new Map<string, Expression>()
-  const rest = (index: number, seen: number): Expression => {
-    const key = `${index} ${Math.min(seen, Math.max(min, max < 1e6 ? max : 0) + 1)}`
-    const known = memo.get(key)
-    if (known) return known
-    const made = inner.share(make(index, seen))
-    memo.set(key, made)
+  const known = new Map<string, Expression>()
+  // Without an upper bound it does not matter how far the lower one is exceeded.
+  const enough = Number.isFinite(max) ? max : min
+  const rest = (index: number, count: number): Expression => {
+    const seen = Math.min(count, enough)
+    const key = `${index} ${seen}`
+    const made = known.get(key) ?? inner.share(make(index, seen))
+    known.set(key, made)
     return made
   }
   const make = (index: number, seen: number): Expression => {

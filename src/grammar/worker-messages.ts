@@ -2,9 +2,11 @@
 
 /** The first message: the vocabulary. */
 export interface Start {
-  /** Bytes by token id; empty for tokens that are never allowed in a text. */
-  tokens: readonly Uint8Array[]
-  /** Rows of logits; from the end of `tokens` on no token is allowed. */
+  /** Bytes of all tokens, one after the other; none for tokens that are never allowed in a text. */
+  bytes: Uint8Array
+  /** Where each token ends in `bytes`, by id. */
+  ends: Uint32Array
+  /** Rows of logits; from the end of `ends` on no token is allowed. */
   vocabSize: number
   eosTokenIds: readonly number[]
 }
@@ -31,4 +33,22 @@ export interface Reply {
   call: number
   mask?: Uint32Array
   error?: string
+}
+
+/** The vocabulary in one piece: thousands of small arrays take most of a second to hand over. */
+export function packTokens(tokens: readonly Uint8Array[]): Pick<Start, 'bytes' | 'ends'> {
+  const ends = new Uint32Array(tokens.length)
+  let end = 0
+  for (const [id, token] of tokens.entries()) {
+    end += token.length
+    ends[id] = end
+  }
+  const bytes = new Uint8Array(end)
+  for (const [id, token] of tokens.entries()) bytes.set(token, ends[id] - token.length)
+  return { bytes, ends }
+}
+
+/** The tokens that `packTokens` was given. */
+export function unpackTokens({ bytes, ends }: Pick<Start, 'bytes' | 'ends'>): Uint8Array[] {
+  return Array.from(ends, (end, id) => bytes.subarray(id === 0 ? 0 : ends[id - 1], end))
 }

@@ -8,9 +8,10 @@ import { createChatCompletion } from './chat/route.ts'
 import { createCompletion } from './completions/route.ts'
 import { type AppEnv, DEFAULT_LIMITS, type HttpLimits, type ServerContext } from './context.ts'
 import { errorResponse } from './errors.ts'
+import { Door } from './generation/door.ts'
 import { requireApiKey } from './guard/api-keys.ts'
-import { allowOrigins } from './guard/cors.ts'
-import { Drain, refuseWhileDraining } from './guard/drain.ts'
+import { allowOrigins, refuseOtherPages } from './guard/cors.ts'
+import { countWork, Drain } from './guard/drain.ts'
 import { RequestRecord } from './request-record.ts'
 import type { Stored } from './responses/conversation.ts'
 import { createResponse } from './responses/route.ts'
@@ -21,6 +22,7 @@ import {
   listInputItems,
   retrieveResponse,
 } from './responses/stored.ts'
+import type { Connection } from './serve.ts'
 import { docsPage } from './system/docs-page.ts'
 import { listModels, retrieveModel } from './system/models.ts'
 import { openApiDocument } from './system/openapi.ts'
@@ -39,7 +41,7 @@ export interface GuardOptions {
 }
 
 /** The parts of the server; limits that are left out take their defaults. */
-export type AppOptions = Omit<ServerContext, 'limits' | 'responses'> &
+export type AppOptions = Omit<ServerContext, 'door' | 'limits' | 'responses'> &
   GuardOptions & {
     limits?: Partial<HttpLimits>
     /** Begun by whoever stops the server. */
@@ -53,28 +55,29 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     responses: limits.maxStoredResponses,
     bytes: limits.maxStoredBytes,
   })
-  const server: ServerContext = { ...options, limits, responses }
+  const door = new Door(options.engine, limits.maxQueue)
+  const server: ServerContext = { ...options, door, limits, responses }
   const { apiKeys = [], drain = new Drain() } = options
   const app = guardedApp(options.log, options)
   if (apiKeys.length > 0) app.use(requireApiKey(apiKeys))
-  app.use(refuseWhileDraining(drain))
+  const work = countWork(drain)
   const document = openApiDocument(app, server.version, apiKeys.length > 0)
 
-  app.post('/v1/completions', docs.completions, (c) => createCompletion(c, server))
-  app.post('/v1/chat/completions', docs.chat, (c) => createChatCompletion(c, server))
-  app.post('/v1/responses', docs.responses, (c) => createResponse(c, server))
-  app.post('/v1/responses/input_tokens', docs.inputTokens, (c) => countInputTokens(c, server))
+  app.post('/v1/completions', docs.completions, work, (c) => createCompletion(c, server))
+  app.post('/v1/chat/completions', docs.chat, work, (c) => createChatCompletion(c, server))
+  app.post('/v1/responses', docs.responses, work, (c) => createResponse(c, server))
+  app.post('/v1/responses/input_tokens', docs.inputTokens, work, (c) => countInputTokens(c, server))
   const stored = '/v1/responses/:id'
   app.get(stored, docs.response, (c) => retrieveResponse(c.req.param('id'), server))
   app.delete(stored, docs.deleteResponse, (c) => deleteResponse(c.req.param('id'), server))
   app.get(`${stored}/input_items`, docs.inputItems, (c) =>
-    listInputItems(c.req.param('id'), server),
+    listInputItems(c.req.param('id'), server, c.req.query()),
   )
   app.get('/v1/models', docs.models, () => listModels(server.model))
   app.get('/v1/models/:id{.+}', docs.model, (c) => retrieveModel(c.req.param('id'), server.model))
   for (const prefix of ['', '/v1']) {
-    app.post(`${prefix}/tokenize`, docs.tokenize, (c) => tokenize(c, server))
-    app.post(`${prefix}/detokenize`, docs.detokenize, (c) => detokenize(c, server))
+    app.post(`${prefix}/tokenize`, docs.tokenize, work, (c) => tokenize(c, server))
+    app.post(`${prefix}/detokenize`, docs.detokenize, work, (c) => detokenize(c, server))
   }
   app.get('/health', docs.health, () => health(server.engine))
   app.get('/ready', docs.ready, () => ready(server.engine, drain))
@@ -98,6 +101,7 @@ function guardedApp(log: Logger, { allowedOrigins = [], logPrompts }: GuardOptio
   const app = new Hono<AppEnv>()
   app.use(trackRequest(log, logPrompts))
   if (allowedOrigins.length > 0) app.use(allowOrigins(allowedOrigins))
+  app.use(refuseOtherPages(allowedOrigins))
   app.onError(errorResponse)
   app.notFound((c) => {
     const route = `${c.req.method} ${c.req.path.slice(0, 200)}`
@@ -115,7 +119,16 @@ function trackRequest(log: Logger, showsPrompts = false): MiddlewareHandler<AppE
     const record = new RequestRecord(bound, c.req.method, c.req.path, showsPrompts)
     c.set('requestId', requestId)
     c.set('record', record)
-    await next()
+    // The work may be silent for long, as in the queue; a body must not be.
+    const connection: Connection | undefined = c.env
+    record.onBegin(() => connection?.hold())
+    record.onEnd(() => connection?.release())
+    try {
+      await next()
+    } catch (error) {
+      // Hono hands on what is thrown and no Error.
+      c.res = errorResponse(error, c)
+    }
     c.res.headers.set('x-request-id', requestId)
     c.res.headers.set('x-content-type-options', 'nosniff')
     if (!record.isStreaming) record.end(c.res.status)

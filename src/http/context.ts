@@ -3,14 +3,18 @@
 import type { Engine, SamplingParams } from '../engine/request.ts'
 import type { Grammars } from '../grammar/guide.ts'
 import type { Logger } from '../log.ts'
+import type { Door } from './generation/door.ts'
 import type { RequestRecord } from './request-record.ts'
 import type { Stored } from './responses/conversation.ts'
 import type { ResponseStore } from './responses/store.ts'
+import type { Connection } from './serve.ts'
 
 /** What the HTTP layer needs of a tokenizer. */
 export interface PromptTokenizer {
   /** Ids run from 0 to one less than this. */
   readonly vocabSize: number
+  /** The beginning-of-sequence token, if there is one. */
+  readonly bosTokenId?: number
   /** Token ids of a text; special tokens around it, as a beginning-of-sequence token, by default. */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[]
   /** Text of ids; tokens like `</s>` are left out by default. */
@@ -41,6 +45,8 @@ export interface Conversation {
   continueFinalMessage: boolean
   /** More variables for the template. */
   variables?: Record<string, unknown>
+  /** The field that holds the messages, for errors; `messages` by default. */
+  param?: string
 }
 
 /** How functions that a model calls look in its text. */
@@ -55,9 +61,15 @@ export interface ChatTemplate {
   render(conversation: Conversation): string
   /**
    * The beginning of that text, up to `offset` UTF-16 units of one message's content. Undefined if
-   * the template does not show that place.
+   * the template does not show that place. `whole`: what `render` makes of the conversation, if the
+   * last message is not continued; it need not be rendered again then.
    */
-  renderUpTo(conversation: Conversation, message: number, offset: number): string | undefined
+  renderUpTo(
+    conversation: Conversation,
+    message: number,
+    offset: number,
+    whole?: string,
+  ): string | undefined
 }
 
 /** The model that is served and the names it goes by. */
@@ -104,6 +116,7 @@ export interface ServerContext {
   /** Undefined if the checkpoint has none and none was given. */
   chatTemplate?: ChatTemplate
   model: ServedModel
+  door: Door
   /** Those that clients may continue or fetch. */
   responses: ResponseStore<Stored>
   limits: HttpLimits
@@ -112,7 +125,9 @@ export interface ServerContext {
   version: string
 }
 
-/** Hono's environment: the variables that every handler finds in its context. */
+/** Hono's environment: what every handler finds in its context. */
 export interface AppEnv {
+  /** Undefined for requests that came over no socket. */
+  Bindings: Connection
   Variables: { requestId: string; record: RequestRecord }
 }

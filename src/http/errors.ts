@@ -5,6 +5,14 @@ import { ApiError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { AppEnv } from './context.ts'
 
+/** Seconds until this server, or another one behind its address, may take requests. */
+export const RETRY_AFTER = 2
+
+/** Status 503 for what would work at another time or elsewhere. */
+export function unavailable(message: string, code: string): ApiError {
+  return new ApiError(503, message, { code, retryAfter: RETRY_AFTER })
+}
+
 /**
  * The error a client gets to see. Anything but an ApiError is our fault: its stack goes to the log,
  * the client gets status 500 and the request id to report.
@@ -19,14 +27,27 @@ export function toApiError(error: unknown, requestId: string, log: Logger): ApiE
 
 /** The reply for an error that was thrown before the status line was sent. */
 export function errorResponse(error: unknown, c: Context<AppEnv>): Response {
-  // Nobody reads this reply; 499 is what nginx logs for a client that hung up.
-  if (c.req.raw.signal.aborted) return new Response(undefined, { status: 499 })
-  const apiError = toApiError(error, c.get('requestId'), c.get('record').log)
+  const record = c.get('record')
+  record.isStreaming = false
+  const isGone = c.req.raw.signal.aborted
+  // A body that broke off is the client's doing; and what fails after a reply was cut follows from that.
+  if ((isGone && !record.hasBegun) || record.hasEnded) return hungUp()
+  const apiError = toApiError(error, c.get('requestId'), record.log)
+  return isGone ? hungUp() : jsonResponse(apiError)
+}
+
+/** An error in OpenAI's format with the headers that go with it. */
+function jsonResponse(error: ApiError): Response {
   const headers = new Headers()
   // The header counts whole seconds.
-  const { retryAfter } = apiError
+  const { retryAfter } = error
   if (retryAfter !== undefined) headers.set('retry-after', String(Math.ceil(retryAfter)))
   // OpenAI's SDKs repeat whatever failed with 5xx; the same work would only run out of time again.
-  if (apiError.status === 504) headers.set('x-should-retry', 'false')
-  return Response.json(apiError.body(), { status: apiError.status, headers })
+  if (error.status === 504) headers.set('x-should-retry', 'false')
+  return Response.json(error.body(), { status: error.status, headers })
+}
+
+/** Nobody reads this reply; 499 is what nginx logs for a client that hung up. */
+function hungUp(): Response {
+  return new Response(undefined, { status: 499 })
 }

@@ -2,6 +2,12 @@
 
 import { ApiError } from '../errors.ts'
 
+/** Of lists and objects in each other; schemas, the deepest that clients send, have about twenty. */
+const MAX_DEPTH = 256
+
+const [QUOTE, BACKSLASH] = [0x22, 0x5c]
+const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d]
+
 /** The body as an object; throws ApiError 400, 413 or 415 if it is anything else. */
 export async function readJsonObject(
   request: Request,
@@ -30,6 +36,9 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
   } catch {
     throw new ApiError(400, 'the request body is not valid UTF-8')
   }
+  if (depthOf(text) > MAX_DEPTH) {
+    throw new ApiError(400, `the request body is nested deeper than ${MAX_DEPTH} levels`)
+  }
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -42,6 +51,19 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
     throw new ApiError(400, `the request body is ${kind}; send a JSON object`)
   }
   return value as Record<string, unknown>
+}
+
+/** Levels of lists and objects in a JSON text; what recurses over a body must not overrun its stack. */
+function depthOf(json: string): number {
+  let [depth, deepest, isInText] = [0, 0, false]
+  for (let at = 0; at < json.length; at++) {
+    const unit = json.charCodeAt(at)
+    if (unit === QUOTE) isInText = !isInText
+    else if (isInText) at += unit === BACKSLASH ? 1 : 0
+    else if (unit === OPEN_LIST || unit === OPEN_OBJECT) deepest = Math.max(deepest, ++depth)
+    else if (unit === CLOSE_LIST || unit === CLOSE_OBJECT) depth--
+  }
+  return deepest
 }
 
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {

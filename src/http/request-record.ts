@@ -3,6 +3,7 @@
 
 import type { CacheUse, FinishReason, Output } from '../engine/request.ts'
 import type { Logger } from '../log.ts'
+import { PROBE_PATHS } from './system/probes.ts'
 
 /** How one choice of a request ended: as the model did, or because the client or the server left. */
 export type Ending = FinishReason | 'abort' | 'error'
@@ -10,10 +11,10 @@ export type Ending = FinishReason | 'abort' | 'error'
 /** Most characters of prompts in one line. */
 const MAX_PROMPT = 2000
 
-/** Probes ask these every few seconds for ever; their good news would bury the rest of the log. */
-const PROBES = ['/health', '/ready']
-
-/** Collects the figures of one request and logs them once. */
+/**
+ * Collects the figures of one request and logs them once. A request with a body begins its work when
+ * the body is in, and ends with the last byte of its reply.
+ */
 export class RequestRecord {
   /** A streamed answer outlives its handler: the stream ends the record then. */
   isStreaming = false
@@ -22,11 +23,13 @@ export class RequestRecord {
   cachedTokens = 0
   cacheWriteTokens = 0
   readonly #started = performance.now()
-  readonly #callbacks: (() => void)[] = []
+  readonly #beginCallbacks: (() => void)[] = []
+  readonly #endCallbacks: (() => void)[] = []
   #prompt: string | undefined
   readonly #endings = new Map<Ending, number>()
   #firstTokenMs: number | undefined
-  #isEnded = false
+  #hasBegun = false
+  #hasEnded = false
 
   constructor(
     readonly log: Logger,
@@ -43,9 +46,29 @@ export class RequestRecord {
     this.#prompt = prompts.slice(0, MAX_PROMPT)
   }
 
+  /** Whether the body is in. */
+  get hasBegun(): boolean {
+    return this.#hasBegun
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded
+  }
+
+  /** Calls back once the body is in; what it throws ends the request. */
+  onBegin(callback: () => void): void {
+    this.#beginCallbacks.push(callback)
+  }
+
   /** Calls back once the request has ended; for a stream that is after its last event. */
   onEnd(callback: () => void): void {
-    this.#callbacks.push(callback)
+    this.#endCallbacks.push(callback)
+  }
+
+  /** The body is in: the work begins. */
+  begin(): void {
+    this.#hasBegun = true
+    for (const callback of this.#beginCallbacks) callback()
   }
 
   /** Counts what one output of a generation brought. */
@@ -67,10 +90,10 @@ export class RequestRecord {
 
   /** Writes the line; further calls do nothing. */
   end(status: number): void {
-    if (this.#isEnded) return
-    this.#isEnded = true
+    if (this.#hasEnded) return
+    this.#hasEnded = true
     const generates = this.#endings.size > 0
-    const level = PROBES.includes(this.path) && status === 200 ? 'debug' : 'info'
+    const level = PROBE_PATHS.includes(this.path) && status === 200 ? 'debug' : 'info'
     this.log[level]('request', {
       method: this.method,
       path: this.path.slice(0, 200),
@@ -84,7 +107,7 @@ export class RequestRecord {
       total_ms: this.#elapsedMs(),
       prompt: this.#prompt,
     })
-    for (const callback of this.#callbacks) callback()
+    for (const callback of this.#endCallbacks) callback()
   }
 
   #elapsedMs(): number {

@@ -34,11 +34,14 @@ const configSchema = jsonObject({
 
 /**
  * The templates of a checkpoint folder; none is fine. As in transformers, files of their own win over
- * what tokenizer_config.json holds. Throws CheckpointError for what cannot be read.
+ * what tokenizer_config.json holds; that has the default one if they have none.
+ * Throws CheckpointError for what cannot be read.
  */
 export async function findChatTemplates(folder: string): Promise<FoundTemplate[]> {
   const files = await templateFiles(folder)
-  return files.length > 0 ? files : configTemplates(join(folder, 'tokenizer_config.json'))
+  if (files.some(isDefault)) return files
+  const config = await configTemplates(join(folder, 'tokenizer_config.json'))
+  return files.length === 0 ? config : [...config.filter(isDefault), ...files]
 }
 
 /** The template of --chat-template. Throws ConfigError if there is no such file. */
@@ -46,6 +49,10 @@ export async function readChatTemplate(file: string): Promise<FoundTemplate[]> {
   const text = await readTextFile(file)
   if (text === undefined) throw new ConfigError(`--chat-template is ${file}: there is no such file`)
   return [{ name: 'default', file, text }]
+}
+
+function isDefault({ name }: FoundTemplate): boolean {
+  return name === 'default'
 }
 
 async function templateFiles(folder: string): Promise<FoundTemplate[]> {

@@ -36,6 +36,8 @@ export interface Dialogue {
   continueFinalMessage: boolean
   /** More variables. */
   variables?: Record<string, unknown>
+  /** The field that holds the messages, for errors; `messages` by default. */
+  param?: string
 }
 
 /** Marks a place in a content, to be found in the text. Of private characters, which none uses. */
@@ -93,8 +95,14 @@ export class JinjaChatTemplate {
    * The beginning of the text, up to `offset` UTF-16 units of one message's content; spaces before
    * that place are left out if the template strips them. Undefined if the template does not show that
    * place. Throws ApiError 400 as `render` does.
+   * @param rendered all of the text, whether the last message is continued or not
    */
-  renderUpTo(dialogue: Dialogue, message: number, offset: number): string | undefined {
+  renderUpTo(
+    dialogue: Dialogue,
+    message: number,
+    offset: number,
+    rendered?: string,
+  ): string | undefined {
     const { content } = dialogue.messages[message]
     const marked = content.slice(0, offset) + MARK + content.slice(offset)
     const turns = dialogue.messages.with(message, {
@@ -105,15 +113,16 @@ export class JinjaChatTemplate {
     const place = text.lastIndexOf(MARK)
     if (place < 0) return undefined
     const [before, after] = [text.slice(0, place), text.slice(place + MARK.length)]
-    const whole = this.#renderWhole(dialogue)
+    const whole = rendered ?? this.#renderWhole(dialogue)
     return [before, before.trimEnd()].find((start) => whole === start + after)
   }
 
-  #renderWhole({ messages, tools, addGenerationPrompt, variables = {} }: Dialogue): string {
+  #renderWhole(dialogue: Dialogue): string {
+    const { messages, tools, addGenerationPrompt, variables = {}, param = 'messages' } = dialogue
     const taken = Object.keys(variables).find((name) => RESERVED.has(name))
     if (taken !== undefined) {
-      const param = `chat_template_kwargs.${taken}`
-      throw new ApiError(400, `${param}: every template has its own ${taken}`, { param })
+      const field = `chat_template_kwargs.${taken}`
+      throw new ApiError(400, `${field}: every template has its own ${taken}`, { param: field })
     }
     const { template, strings } = tools ? this.#withTools : this.#plain
     // Templates from before the role was split in two know the older name only.
@@ -132,7 +141,7 @@ export class JinjaChatTemplate {
     } catch (error) {
       const words = (error instanceof Error ? error.message : String(error)).slice(0, MAX_WORDS)
       throw new ApiError(400, `the chat template does not take these messages: ${words}`, {
-        param: 'messages',
+        param,
       })
     }
   }

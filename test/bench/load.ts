@@ -3,6 +3,7 @@ import { type LoadedModel, type LoadOptions, loadModel } from '../../src/engine/
 import type { Engine, Generation } from '../../src/engine/request.ts'
 import { DeviceError } from '../../src/errors.ts'
 import type { StepTime } from '../../src/gpu/step-clock.ts'
+import type { GuideFactory } from '../../src/grammar/guide.ts'
 
 export interface BenchModel extends AsyncDisposable {
   model: LoadedModel
@@ -52,9 +53,15 @@ function load(options: BenchOptions, onTime?: LoadOptions['onTime']): Promise<Lo
 }
 
 /** Greedy and blind to ends of text, so that each run does the same. */
-export function generate(engine: Engine, prompt: readonly number[], maxTokens: number): Generation {
+export function generate(
+  engine: Engine,
+  prompt: readonly number[],
+  maxTokens: number,
+  guide?: GuideFactory,
+): Generation {
   const sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: undefined }
-  return engine.submit({ id: 'bench', prompt, maxTokens, sampling, stop: [], ignoreEos: true })
+  const request = { id: 'bench', prompt, maxTokens, sampling, stop: [], ignoreEos: true }
+  return engine.submit({ ...request, guide })
 }
 
 /** Decodes until the clocks of the GPU have risen; to be called before each timing. */

@@ -1,5 +1,7 @@
 // Tokens per second of prompts and of decoding.
 import type { LoadedModel } from '../../src/engine/load.ts'
+import { openGrammars } from '../../src/grammar/grammars.ts'
+import type { GuideFactory } from '../../src/grammar/guide.ts'
 import { generate, randomPrompt, warmClocks } from './load.ts'
 import { median } from './statistics.ts'
 
@@ -8,6 +10,10 @@ const PROMPT_LENGTHS = [64, 512, 2048]
 const BATCHES = [1, 2, 4, 8, 16, 32, 64]
 const MOST_ON_CPUS = 8
 const DECODE_TOKENS = 64
+/** Sequences at once whose answers must have a format. */
+const GUIDED = [1, 8, 64]
+/** A format that does not end within the tokens that are measured. */
+const LONG_LIST = { type: 'array', items: { type: 'string' }, minItems: 1000 }
 
 export interface ThroughputRow {
   what: string
@@ -38,6 +44,24 @@ export async function* measureThroughput(
     const what = `decode, ${batch} sequence${batch > 1 ? 's' : ''}`
     yield rowOf(what, batch * steps, steps, times)
   }
+  yield* measureGuided(model, rounds)
+}
+
+/** Decoding of JSON by a schema: each token waits for its mask, which follows from the one before. */
+async function* measureGuided(model: LoadedModel, rounds: number): AsyncGenerator<ThroughputRow> {
+  using grammars = openGrammars({
+    tokenizer: model.tokenizer,
+    vocabSize: model.decoder.vocabSize,
+    eosTokenIds: model.generationConfig.eosTokenIds,
+  })
+  const guide = await grammars.compile({ kind: 'json_schema', schema: LONG_LIST }, 'schema')
+  for (const batch of GUIDED) {
+    if (batch > model.plan.slots) continue
+    if (batch > MOST_ON_CPUS && model.gpu.adapter.software) continue
+    const steps = DECODE_TOKENS - 1
+    const times = await repeat(model, rounds, () => decodeSeconds(model, batch, guide))
+    yield rowOf(`JSON by a schema, ${batch}`, batch * steps, steps, times)
+  }
 }
 
 /** Seconds until the first token after a prompt that has not been seen before. */
@@ -53,12 +77,16 @@ export async function promptSeconds(
 }
 
 /** Seconds in which sequences that decode together get from their first tokens to their last. */
-async function decodeSeconds({ engine }: LoadedModel, batch: number): Promise<number> {
+async function decodeSeconds(
+  { engine }: LoadedModel,
+  batch: number,
+  guide?: GuideFactory,
+): Promise<number> {
   const times = await Promise.all(
     Array.from({ length: batch }, async (_, i) => {
       let first: number | undefined
       let last = 0
-      for await (const _ of generate(engine, [1, 400 + i], DECODE_TOKENS)) {
+      for await (const _ of generate(engine, [1, 400 + i], DECODE_TOKENS, guide)) {
         last = performance.now()
         first ??= last
       }

@@ -1,8 +1,12 @@
 // The command itself: what it prints, how it ends.
 import { describe, expect, test } from 'bun:test'
 import { version } from '../../package.json'
+import { checkingFetch } from '../helpers/checking-fetch.ts'
 import { runGlaze } from '../helpers/command.ts'
 import { startServer } from '../helpers/server.ts'
+
+/** Every reply must be what the API says. */
+const checkedFetch = checkingFetch()
 
 const TIMEOUT = 60_000
 
@@ -70,7 +74,7 @@ describe('glaze serve', () => {
     '%s lets a running stream finish, exit code 0',
     async (signal) => {
       await using server = await startServer(['--max-num-seqs', '2'])
-      const response = await fetch(`${server.url}/v1/completions`, {
+      const response = await checkedFetch(`${server.url}/v1/completions`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ prompt: 'Once', max_tokens: 40, stream: true, ignore_eos: true }),
@@ -96,7 +100,7 @@ describe('glaze serve', () => {
     'a later second signal cuts what still runs',
     async () => {
       await using server = await startServer(['--max-num-seqs', '2'])
-      const response = await fetch(`${server.url}/v1/completions`, {
+      const response = await checkedFetch(`${server.url}/v1/completions`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ prompt: 'Once', max_tokens: 1e6, stream: true, ignore_eos: true }),

@@ -1,9 +1,13 @@
 // Every broken body against the real server: it gets its error, and the next request its answer.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { checkingFetch } from '../helpers/checking-fetch.ts'
 import { type ServerProcess, startServer } from '../helpers/server.ts'
 import { BROKEN_BODIES, wireBody } from '../http/broken-bodies.ts'
 import type { Json } from '../http/test-app.ts'
+
+/** Every reply must be what the API says. */
+const checkedFetch = checkingFetch()
 
 let server: ServerProcess
 /** What the good request is answered before anything went wrong. */
@@ -17,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => server?.[Symbol.asyncDispose](), 60_000)
 
 async function post(body: RequestInit['body'], contentType = 'application/json') {
-  return fetch(`${server.url}/v1/completions`, {
+  return checkedFetch(`${server.url}/v1/completions`, {
     method: 'POST',
     headers: { 'content-type': contentType },
     body,

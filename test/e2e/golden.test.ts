@@ -2,9 +2,13 @@
 import { describe, expect, test } from 'bun:test'
 import { basename, join } from 'node:path'
 import { Tokenizer } from '../../src/text/tokenizer.ts'
+import { checkingFetch } from '../helpers/checking-fetch.ts'
 import { variants } from '../helpers/gpu.ts'
 import { trained } from '../helpers/model.ts'
 import { startServer } from '../helpers/server.ts'
+
+/** Every reply must be what the API says. */
+const checkedFetch = checkingFetch()
 
 const runs = trained.flatMap((folder) =>
   variants.map((kernels) => [basename(folder), kernels, folder] as const),
@@ -22,7 +26,7 @@ describe.each(runs)('%s, %s kernels', (_, kernels, folder) => {
       // Where two tokens are all but equal, rounding may choose the other one.
       const tie = greedy_gap.findIndex((gap: number) => gap < 1e-3)
       const length = tie < 0 ? greedy_ids.length : tie
-      const response = await fetch(`${server.url}/v1/completions`, {
+      const response = await checkedFetch(`${server.url}/v1/completions`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ prompt, max_tokens: length, temperature: 0 }),

@@ -57,7 +57,7 @@ export async function walk(
     if (mayEnd && (others.length === 0 || ids.length > patience || random() < 1 / 3)) {
       return finished(true)
     }
-    const closing = ids.length > patience ? others.filter((id) => closes(id)) : []
+    const closing = ids.length > patience ? others.filter((id) => CLOSING.has(id)) : []
     const from = closing.length > 0 ? closing : others
     const id = from[Math.floor(random() * from.length)]
     guide.accept(id)
@@ -66,9 +66,12 @@ export async function walk(
   return finished(false)
 }
 
-function closes(id: number): boolean {
-  return /^["\]}]/.test(tokenizer.display(id))
-}
+/** Tokens that may close a string, a list or an object. */
+const CLOSING = new Set(
+  Array.from({ length: VOCABULARY }, (_, id) => id).filter((id) =>
+    /^["\]}]/.test(tokenizer.display(id)),
+  ),
+)
 
 function strictText(ids: readonly number[], isWhole: boolean): string {
   const bytes = Buffer.concat(ids.map((id) => tokenizer.bytes(id)))

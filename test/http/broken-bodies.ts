@@ -48,7 +48,17 @@ export const BROKEN_BODIES: BrokenBody[] = [
   refused('a string', '"prompt"', 'is a string'),
   refused('null', 'null', 'is null'),
   refused('a number', '17', 'is a number'),
-  refused('deep nesting', '['.repeat(100_000), 'not valid JSON'),
+  refused('deep nesting', '['.repeat(100_000), 'nested deeper than 256 levels'),
+  refused(
+    'deep nesting of a field',
+    `{"prompt": "x", "user": ${'['.repeat(256)}${']'.repeat(256)}}`,
+    'nested deeper than 256 levels',
+  ),
+  refused(
+    'a thousand fields',
+    Object.fromEntries(Array.from({ length: 1000 }, (_, field) => [`f${field}`, 1])),
+    'has 1000 fields; at most 512',
+  ),
   refused('bad UTF-8', new Uint8Array([0x7b, 0x22, 0xff, 0xfe]), 'not valid UTF-8'),
   {
     ...refused('a form', 'prompt=x', 'send application/json'),
@@ -288,7 +298,13 @@ export const BROKEN_BODIES: BrokenBody[] = [
   badField('structured_outputs', {}, 'expected json, json_object, regex, choice or grammar'),
   badField('structured_outputs', { json: 5 }, 'a JSON schema', 'structured_outputs.json'),
   badField('structured_outputs', { json: '[1' }, 'a JSON schema', 'structured_outputs.json'),
-  badField('structured_outputs', { choice: [] }, 'at least 1', 'structured_outputs.choice'),
+  badField('structured_outputs', { choice: [] }, '1 to 10000', 'structured_outputs.choice'),
+  badField(
+    'structured_outputs',
+    { choice: Array(10_001).fill('a') },
+    'found a list of 10001',
+    'structured_outputs.choice',
+  ),
   badField(
     'structured_outputs',
     { structural_tag: '{}' },
@@ -314,7 +330,24 @@ export const BROKEN_BODIES: BrokenBody[] = [
   unsupported('top_logprobs', 3),
   unsupported('use_beam_search', true),
   unsupported('tools', [{ type: 'function', function: { name: 'f' } }]),
-  unsupported('messages', [{ role: 'user', content: 'x' }]),
+  {
+    ...badField(
+      'messages',
+      [{ role: 'user', content: 'x' }],
+      'messages is a field of /v1/chat/completions, not of this route',
+    ),
+    code: 'unsupported_parameter',
+  },
+  refused(
+    'logit_bias: __proto__',
+    '{"prompt": "x", "logit_bias": {"__proto__": 1}}',
+    'an object of at most 1024',
+    'logit_bias',
+  ),
+  unsupported('max_completion_tokens', 5),
+  unsupported('n_predict', 5),
+  unsupported('samplers', ['top_k']),
+  unsupported('max_output_tokens', 5),
 ].map((entry) => ({ ...entry, contentType: entry.contentType ?? JSON_TYPE }))
 
 /** The request's body as it goes over the wire. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { assistant, chatApp, tool, user } from './chat-app.ts'
+import { assistant, characterTokenizer, chatApp, tool, user } from './chat-app.ts'
 
 const text = (given: string, more: object = {}) => ({ type: 'text', text: given, ...more })
 const call = (id: string, json: unknown = '{}') => ({
@@ -67,6 +67,14 @@ describe('messages become a prompt', () => {
     expect(await prompt({ truncate_prompt_tokens: 5 })).toBe('tant\n')
     expect(await prompt({ truncate_prompt_tokens: 5, truncation_side: 'right' })).toBe('<s><|')
   })
+
+  test('a prompt whose beginning is cut keeps its beginning-of-sequence token', async () => {
+    const tokenizer = { ...characterTokenizer, bosTokenId: '<'.charCodeAt(0) }
+    const { prompt } = chatApp({ tokenizer })
+    expect(await prompt({ truncate_prompt_tokens: 5 })).toBe('<ant\n')
+    const other = chatApp({ tokenizer: { ...tokenizer, bosTokenId: 1 } })
+    expect(await other.prompt({ truncate_prompt_tokens: 5 })).toBe('tant\n')
+  })
 })
 
 describe('what is refused', () => {
@@ -130,6 +138,14 @@ describe('what is refused', () => {
     ],
     ['going on with a user', { continue_final_message: true }, 'continue_final_message'],
     [
+      'going on with a message whose calls follow it',
+      {
+        messages: [user('a'), assistant('Hm', { tool_calls: [call('a')] })],
+        continue_final_message: true,
+      },
+      'continue_final_message',
+    ],
+    [
       'a variable of its own',
       { chat_template_kwargs: { messages: [] } },
       'chat_template_kwargs.messages',
@@ -143,7 +159,6 @@ describe('what is refused', () => {
     ['a prompt', { prompt: 'Hi' }, 'prompt'],
     ['echo', { echo: true }, 'echo'],
     ['more stops than four', { stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop'],
-    ['a cache mode', { prompt_cache_options: { mode: 'off' } }, 'prompt_cache_options.mode'],
     ['too few tokens', { max_tokens: 9, max_completion_tokens: 2, min_tokens: 3 }, 'min_tokens'],
   ])('%s', async (_, body, param) => {
     const { engine, refusal } = chatApp()
@@ -189,6 +204,7 @@ describe('what reaches the engine', () => {
     const response = await chat({
       ...{ reasoning_effort: 'low', verbosity: 'low', metadata: {}, store: true, user: 'x' },
       ...{ service_tier: 'auto', prediction: { type: 'content', content: '' } },
+      prompt_cache_options: { mode: 'explicit', ttl: '30m' },
       ...{ safety_identifier: 'x', modalities: ['text'], functions: [], function_call: 'none' },
       ...{ tools: [], tool_choice: 'auto', max_tokens: null, tool_call_id: null },
     })
@@ -204,13 +220,19 @@ describe('what reaches the engine', () => {
       100,
       100 - '<s><|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n'.length,
     ],
-    ['at least one, for the engine to refuse', {}, 10, 1],
     ['a bound where the model has none', {}, undefined, 2048],
     ['nothing but the prompt', { max_tokens: 0 }, undefined, 0],
   ])('maxTokens: %s', async (_, body, maxModelLen, expected) => {
     const { engine, chat } = chatApp({ model: { maxModelLen } })
     await chat(body)
     expect(engine.requests[0].maxTokens).toBe(expected)
+  })
+
+  test('a prompt that leaves no room is refused', async () => {
+    const { refusal } = chatApp({ model: { maxModelLen: 10 } })
+    expect(await refusal({})).toMatchObject({
+      ...{ status: 400, param: 'messages', code: 'context_length_exceeded' },
+    })
   })
 
   test('samples, sampling, log-probabilities and ids', async () => {
@@ -235,69 +257,9 @@ describe('what reaches the engine', () => {
 
   test('a key of the prompt cache is a salt unless there is one', async () => {
     const { engine, chat } = chatApp()
-    await chat({ prompt_cache_key: 'key', prompt_cache_options: { mode: 'explicit', ttl: '30m' } })
+    await chat({ prompt_cache_key: 'key' })
     await chat({ prompt_cache_key: 'key', cache_salt: 'salt' })
     expect(engine.requests.map(({ cacheSalt }) => cacheSalt)).toEqual(['key', 'salt'])
-  })
-})
-
-describe('cache breakpoints', () => {
-  const mark = { prompt_cache_breakpoint: { mode: 'explicit', ttl: '12h' } }
-  const positions = async (template: string, body: object) => {
-    const { engine, reply, prompt } = chatApp({ template })
-    await reply(body)
-    const before = engine.requests[0].cacheBreakpoints ?? []
-    const whole = await prompt(body)
-    return before.map((position) => whole.slice(0, position))
-  }
-
-  test('are where the parts end, exactly', async () => {
-    const messages = [
-      user([text('One', mark), text('two')]),
-      assistant('three'),
-      user([text('four', mark), text('five', mark)]),
-    ]
-    const first = '<s><|im_start|>user\nOne'
-    const second = `${first}two<|im_end|>\n<|im_start|>assistant\nthree<|im_end|>\n<|im_start|>user\nfour`
-    expect(await positions('chatml.jinja', { messages })).toEqual([first, second, `${second}five`])
-  })
-
-  test('are before spaces that the template strips', async () => {
-    const messages = [user([text(' One \n', mark)]), assistant('two'), user([text('three ', mark)])]
-    expect(await positions('chat-templates/inst.jinja', { messages })).toEqual([
-      '<s>[INST] One',
-      '<s>[INST] One [/INST] two</s>[INST] three',
-    ])
-  })
-
-  test('the latest four count', async () => {
-    const messages = [user(['a', 'b', 'c', 'd', 'e'].map((each) => text(each, mark)))]
-    const found = await positions('chatml.jinja', { messages })
-    expect(found.map((each) => each.at(-1))).toEqual(['b', 'c', 'd', 'e'])
-  })
-
-  test('move with a prompt that is cut, as long as they are in it', async () => {
-    const messages = [user([text('One', mark), text('two', mark)])]
-    const rest = 'two<|im_end|>\n<|im_start|>assistant\n'.length
-    const body = { messages, truncate_prompt_tokens: rest }
-    expect(await positions('chatml.jinja', body)).toEqual(['two'])
-    const right = { messages, truncate_prompt_tokens: 24, truncation_side: 'right' }
-    expect(await positions('chatml.jinja', right)).toEqual(['<s><|im_start|>user\nOne'])
-  })
-
-  test('a token that crosses the end of a part comes after it', async () => {
-    const pairs = (given: string) => (given.match(/.{2}/gs) ?? []).map((pair) => pair.charCodeAt(1))
-    const { engine, chat } = chatApp({
-      tokenizer: { encode: (given) => [...pairs(given), ...(given.length % 2 ? [1] : [])] },
-    })
-    await chat({ messages: [user([text('x', mark), text('abcd', mark)])] })
-    // 21 characters up to the first part's end, and 25 up to the second's.
-    expect(engine.requests[0].cacheBreakpoints).toEqual([10, 12])
-  })
-
-  test('of messages that the template leaves out count for nothing', async () => {
-    const messages = [user([text('One', mark)]), user('two')]
-    expect(await positions('chat-templates/echo.jinja', { messages })).toEqual([])
   })
 })
 

@@ -1,89 +1,8 @@
+// Tools in requests and calls in replies.
+
 import { describe, expect, test } from 'bun:test'
-import fc from 'fast-check'
-import { type AnswerPart, answerReader, type FunctionCall } from '../../src/http/chat/tool-calls.ts'
-import type { ToolCallStyle } from '../../src/http/context.ts'
 import { assistant, chatApp, tool, user } from './chat-app.ts'
 import type { Json } from './test-app.ts'
-
-/** What a text says, read in these pieces. */
-function read(style: ToolCallStyle, pieces: readonly string[]): AnswerPart {
-  const reader = answerReader(style, new Set(['time', 'date']))
-  const parts = [...pieces.map((piece) => reader.push(piece)), reader.finish()]
-  return {
-    text: parts.map(({ text }) => text).join(''),
-    calls: parts.flatMap(({ calls }) => calls),
-  }
-}
-
-const time = (json = '{}'): FunctionCall => ({ name: 'time', arguments: json })
-const date = (json = '{}'): FunctionCall => ({ name: 'date', arguments: json })
-
-const cases: [string, ToolCallStyle, string, string, FunctionCall[]][] = [
-  ['text', 'hermes', 'Just text.\n', 'Just text.\n', []],
-  ['a call', 'hermes', '<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>', '', [time()]],
-  [
-    'text, calls and text',
-    'hermes',
-    'Let me see.\n<tool_call>{"name":"time"}</tool_call>\n <tool_call>{"name":"date"}</tool_call>\n\nSo.\n',
-    'Let me see.So.\n',
-    [time(), date()],
-  ],
-  ['several in one block', 'hermes', '<tool_call>[{"name":"time"},{"name":"date"}]</tool_call>', '', [time(), date()]],
-  ['no end mark', 'hermes', 'a <tool_call>{"name": "time"}', 'a', [time()]],
-  ['a call that breaks off', 'hermes', 'a <tool_call>{"name": "ti', 'a <tool_call>{"name": "ti', []],
-  ['a mark that breaks off', 'hermes', 'a < b <tool_', 'a < b <tool_', []],
-  ['no JSON', 'hermes', 'a <tool_call>time()</tool_call> b', 'a <tool_call>time()</tool_call> b', []],
-  [
-    'a function that does not exist, then one that does',
-    'hermes',
-    '<tool_call>{"name":"place"}</tool_call> <tool_call>{"name":"time"}</tool_call>',
-    '<tool_call>{"name":"place"}</tool_call>',
-    [time()],
-  ],
-  ['marks of others', 'hermes', '[TOOL_CALLS] [{"name":"time"}]', '[TOOL_CALLS] [{"name":"time"}]', []],
-  ['a list', 'mistral', '[TOOL_CALLS] [{"name":"time","arguments":{"a":1}},{"name":"date"}]', '', [time('{"a":1}'), date()]],
-  ['text and a list', 'mistral', 'Well: [TOOL_CALLS][{"name":"time"}]', 'Well:', [time()]],
-  ['a list that breaks off', 'mistral', '[TOOL_CALLS] [{"name":"time"', '[TOOL_CALLS] [{"name":"time"', []],
-  ['an object', 'json', ' {"name": "time", "parameters": {"a": "b"}}\n', '', [time('{"a":"b"}')]],
-  ['a list of objects', 'json', '[{"name":"time"},{"name":"date"}]', '', [time(), date()]],
-  ['an empty list', 'json', '[]', '[]', []],
-  ['an object that is no call', 'json', '{"answer": 42}', '{"answer": 42}', []],
-  ['text before an object', 'json', 'Here: {"name": "time"}', 'Here: {"name": "time"}', []],
-  ['nothing', 'json', '', '', []],
-  ['spaces', 'json', ' \n', ' \n', []],
-  ['arguments as text', 'json', '{"name":"time","arguments":"{\\"a\\": 1}"}', '', [time('{"a": 1}')]],
-  ['arguments that are no object', 'json', '{"name":"time","arguments":[1]}', '{"name":"time","arguments":[1]}', []],
-  ['long numbers', 'json', '{"name":"time","arguments":{"id":12345678901234567890,"x":1.0}}', '', [time('{"id":12345678901234567890,"x":1.0}')]],
-] // biome-ignore format: a table
-
-describe('calls in a text', () => {
-  test.each(cases)('%s (%s)', (_, style, given, text, calls) => {
-    expect(read(style, [given])).toEqual({ text, calls })
-  })
-
-  test('do not depend on how it arrives', () => {
-    fc.assert(
-      fc.property(
-        fc.constantFrom(...cases),
-        fc.array(fc.integer({ min: 0, max: 90 }), { maxLength: 12 }),
-        ([, style, given, text, calls], cuts) => {
-          const ends = [0, ...cuts.sort((a, b) => a - b), given.length]
-          const pieces = ends.slice(1).map((end, index) => given.slice(ends[index], end))
-          expect(read(style, pieces)).toEqual({ text, calls })
-        },
-      ),
-      { seed: 4, numRuns: 2000 },
-    )
-  })
-
-  test('text is given out as soon as it cannot begin a call', () => {
-    const reader = answerReader('hermes', new Set(['time']))
-    const pieces = ['One', ' two ', '<', 'tool_', 'box>', ' <tool_call>']
-    expect(pieces.map((piece) => reader.push(piece).text)).toEqual([
-      ...['One', ' two', '', '', ' <tool_box>', ''],
-    ])
-  })
-})
 
 const call = (name: string, more = '') =>
   `<tool_call>{"name":"${name}","arguments":{${more}}}</tool_call>`
@@ -122,6 +41,21 @@ describe('replies', () => {
     const [choice] = (await reply({ tools, tool_choice: 'auto' })).choices
     expect(choice).toMatchObject({ message: { content: 'Noon.' }, finish_reason: 'stop' })
     expect(choice.message).not.toContainKey('tool_calls')
+  })
+
+  test("Mistral's way, with what ended the answer behind the calls", async () => {
+    const words = ['[TOOL_CALLS]', ' [{"name":"time","arguments":{}}]', '</s>']
+    const { reply } = chatApp({ words, template: 'chat-templates/tool-calls.jinja' })
+    const [choice] = (await reply({ tools, include_stop_str_in_output: true })).choices
+    expect(choice).toMatchObject({ message: { content: '</s>' }, finish_reason: 'tool_calls' })
+    expect(choice.message.tool_calls).toHaveLength(1)
+  })
+
+  test('members of functions that are null are not shown', async () => {
+    const { prompt } = chatApp()
+    const shown = (more: object) =>
+      prompt({ tools: [{ type: 'function', function: { name: 'time', ...more } }] })
+    expect(await shown({ description: null, parameters: null, strict: null })).toBe(await shown({}))
   })
 
   test('length stays length', async () => {
@@ -289,6 +223,21 @@ describe('forced calls', () => {
     const { reply } = chatApp({ words: ['[{"name"', ':"date"'] })
     const [choice] = (await reply({ tools, tool_choice: 'required', max_tokens: 1 })).choices
     expect(choice).toMatchObject({ finish_reason: 'length', message: { content: '[{"name"' } })
+  })
+
+  test('references move, and values that look like them do not', async () => {
+    const { chat, grammars } = chatApp({ words: ['{}'] })
+    const value = { $ref: '#/x' }
+    const keywords = { const: value, default: value, enum: [value], examples: [value] }
+    const named = { type: 'object', properties: { enum: { $ref: '#' }, $ref: { ...keywords } } }
+    await chat({ tools: [tool('time', named)], tool_choice: tool('time') })
+    expect(grammars.compiled[0].spec).toMatchObject({
+      schema: {
+        $defs: {
+          time: { ...named, properties: { enum: { $ref: '#/$defs/time' }, $ref: keywords } },
+        },
+      },
+    })
   })
 
   test('a format goes with tools that are not to be called', async () => {

@@ -111,7 +111,10 @@ describe('admission', () => {
 
   test('a full queue is told before a prompt is tokenized', async () => {
     let encoded = 0
-    const tokenizer = { vocabSize: 4096, encode: () => [++encoded] }
+    const tokenizer = {
+      vocabSize: 4096,
+      encode: (text: string) => (text === '' ? [] : [++encoded]),
+    }
     const { engine, post } = testApp({ tokenizer, limits: { maxQueue: 5 } })
     engine.state = { ...engine.state, freeSlots: 0, running: 4, waiting: 5 }
     expect((await post({ prompt: ['x', 'y'] })).status).toBe(429)

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import { createLoadingApp } from '../../src/http/app.ts'
 import { createLogger } from '../../src/log.ts'
 import { type GuardedAppOptions, guardedApp } from './guarded-app.ts'
-import { readEvents } from './test-app.ts'
+import { type Json, readEvents } from './test-app.ts'
 
 const PAGE = 'https://app.example'
 
@@ -37,6 +37,63 @@ describe('by default', () => {
   test('a preflight is a request like others', async () => {
     expect((await preflight({})).status).toBe(204)
     expect((await preflight({ apiKeys: ['k'] })).status).toBe(401)
+  })
+})
+
+describe('work', () => {
+  const post = (headers: Record<string, string>, options: GuardedAppOptions = {}) => {
+    const { app, engine } = guardedApp(options)
+    const body = JSON.stringify({ prompt: '' })
+    const init = { method: 'POST', headers: { host: 'tales.example:81', ...headers }, body }
+    const request = new Request('http://tales.example:81/v1/completions', init)
+    return { request, engine, pending: app.fetch(request) }
+  }
+
+  test.each<[string, Record<string, string>, GuardedAppOptions]>([
+    ['of any page', { origin: PAGE }, {}],
+    ['with a type that needs no preflight', { origin: PAGE, 'content-type': 'text/plain' }, {}],
+    ['of a page without an origin', { origin: 'null' }, {}],
+    ['of another page than the allowed', { origin: `${PAGE}:81` }, { allowedOrigins: [PAGE] }],
+    ['of a page on another port', { origin: 'http://tales.example' }, {}],
+    ['of another site', { 'sec-fetch-site': 'cross-site' }, { allowedOrigins: [PAGE] }],
+  ])('%s is refused before its body is read', async (_name, headers, options) => {
+    const { request, pending } = post(headers, options)
+    const response = await pending
+    expect(response.status).toBe(403)
+    expect(request.bodyUsed).toBe(false)
+    expect(granted(response)['access-control-allow-origin']).toBeUndefined()
+    const { error } = (await response.json()) as Json
+    expect(error).toMatchObject({ type: 'permission_error', code: 'origin_not_allowed' })
+    expect(error.message).toContain('--allow-origin')
+    expect(error.message).toContain(headers.origin ?? 'another site')
+  })
+
+  // An empty prompt gets status 400 from those who read it.
+  test.each<[string, Record<string, string>, GuardedAppOptions]>([
+    ['of clients that are no browsers', {}, {}],
+    ["of the server's own pages", { origin: 'https://tales.example:81' }, {}],
+    ['of an address that a person entered', { 'sec-fetch-site': 'none' }, {}],
+    ['of an allowed page', { origin: PAGE }, { allowedOrigins: [PAGE] }],
+    [
+      'of an allowed page on another site',
+      { origin: PAGE, 'sec-fetch-site': 'cross-site' },
+      { allowedOrigins: [PAGE] },
+    ],
+    ['of any page with *', { origin: 'null' }, { allowedOrigins: ['*'] }],
+  ])('%s is done', async (_name, headers, options) => {
+    expect((await post(headers, options).pending).status).toBe(400)
+  })
+
+  test('is also to delete something', async () => {
+    const { app } = guardedApp()
+    const init = { method: 'DELETE', headers: { origin: PAGE } }
+    expect((await app.request('/v1/responses/x', init)).status).toBe(403)
+  })
+
+  test('is not to look at something, which a browser keeps from the page', async () => {
+    const headers = { origin: PAGE, 'sec-fetch-site': 'cross-site' }
+    const response = await guardedApp().app.request('/v1/models', { headers })
+    expect([response.status, granted(response)]).toEqual([200, {}])
   })
 })
 

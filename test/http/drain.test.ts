@@ -11,6 +11,18 @@ function draining() {
   return { drain, ...guardedApp({ drain }) }
 }
 
+/** A body that is sent when the test says so. */
+function slowBody() {
+  const sending = Promise.withResolvers<string>()
+  const body = new ReadableStream({
+    async start(controller) {
+      controller.enqueue(new TextEncoder().encode(await sending.promise))
+      controller.close()
+    },
+  })
+  return { body, send: sending.resolve }
+}
+
 /** Whether a promise is settled once everything that can run has run. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let settled = false
@@ -33,36 +45,66 @@ describe('a drain', () => {
     expect(await isSettled(drain.begin())).toBe(true)
   })
 
-  test('waits for whole replies, streams and requests whose bodies are on their way', async () => {
+  test('waits for whole replies and streams, not for bodies that are on their way', async () => {
     const { app, drain, engine, complete } = draining()
     const whole = complete({ n: 2 })
     await engine.submitted(2)
     const stream = await complete({ stream: true })
-    const sending = Promise.withResolvers<void>()
-    const body = new ReadableStream({
-      async start(controller) {
-        await sending.promise
-        controller.enqueue(new TextEncoder().encode('{"prompt": "late"}'))
-        controller.close()
-      },
-    })
-    const slow = app.request('/v1/completions', { method: 'POST', body })
-    expect(drain.running).toBe(3)
+    const slow = slowBody()
+    const late = app.request('/v1/completions', { method: 'POST', body: slow.body })
+    expect(drain.running).toBe(2)
     const over = drain.begin()
 
     engine.generations[0].finish('stop', 'a')
     expect(await isSettled(over)).toBe(false)
     engine.generations[1].finish('stop', 'b')
     expect((await whole).status).toBe(200)
+    expect((await whole).headers.get('connection')).toBe('close')
+    expect(await isSettled(over)).toBe(false)
     engine.generations[2].finish('stop', 'c')
     expect((await readEvents(stream)).at(-1)).toBe('data: [DONE]')
-    expect(await isSettled(over)).toBe(false)
-
-    sending.resolve()
-    const [, , , last] = await engine.submitted(4)
-    last.finish('stop', 'd')
-    expect(((await (await slow).json()) as Json).choices[0].text).toBe('d')
     await over
+
+    slow.send('{"prompt": "late"}')
+    const refused = await late
+    expect(refused.status).toBe(503)
+    expect(((await refused.json()) as Json).error.code).toBe('draining')
+    expect(engine.generations.length).toBe(3)
+    expect(drain.running).toBe(0)
+  })
+
+  test('that is cut answers all that waits: bodies, grammars and generations', async () => {
+    const { app, drain, engine, grammars, lines, complete } = draining()
+    const compiling = Promise.withResolvers<never>()
+    grammars.compile = () => compiling.promise
+    const slow = slowBody()
+    const waiting = [
+      app.request('/v1/completions', { method: 'POST', body: slow.body }),
+      complete({ structured_outputs: { regex: 'a' } }),
+      complete({ structured_outputs: { regex: 'a' }, stream: true }),
+      complete(),
+    ]
+    const [generation] = await engine.submitted(1)
+    expect(drain.running).toBe(3)
+    drain.cut()
+    for (const response of await Promise.all(waiting)) {
+      expect(response.status).toBe(503)
+      expect(response.headers.get('connection')).toBe('close')
+      expect(((await response.json()) as Json).error).toEqual({
+        message: 'the server stopped this request before it was finished',
+        ...{ type: 'unavailable_error', param: null, code: 'request_aborted' },
+      })
+    }
+    expect(drain.running).toBe(0)
+
+    // What comes of it later is nobody's fault.
+    compiling.reject(new Error('the grammar engine was closed'))
+    slow.send('{"prompt": "late"}')
+    generation.abort()
+    await new Promise(setImmediate)
+    expect(engine.generations.length).toBe(1)
+    expect(lines.filter(({ level }) => level !== 'info')).toEqual([])
+    expect(lines.map(({ status }) => status)).toEqual([503, 503, 503, 503])
     expect(drain.running).toBe(0)
   })
 
@@ -84,7 +126,7 @@ describe('a drain', () => {
   test('refuses work and says when to come back', async () => {
     const { app, drain, engine, complete } = draining()
     drain.begin()
-    for (const path of ['/v1/completions', '/tokenize', '/v1/nothing']) {
+    for (const path of ['/v1/completions', '/tokenize', '/v1/responses/input_tokens']) {
       const response = await app.request(path, { method: 'POST', body: '{"prompt": "x"}' })
       expect(response.status).toBe(503)
       expect(response.headers.get('retry-after')).toBe('2')
@@ -100,6 +142,17 @@ describe('a drain', () => {
     expect((await complete()).status).toBe(503)
     expect(engine.generations).toEqual([])
     expect(drain.running).toBe(0)
+  })
+
+  test.each<[string, string, number]>([
+    ['POST', '/v1/nothing', 404],
+    ['POST', '/health', 405],
+    ['PUT', '/v1/completions', 405],
+    ['DELETE', '/v1/responses/x', 404],
+  ])('is no reason for another reply to %s %s', async (method, path, status) => {
+    const { app, drain } = draining()
+    drain.begin()
+    expect((await app.request(path, { method })).status).toBe(status)
   })
 
   test('leaves the probes to say so', async () => {

@@ -76,6 +76,42 @@ describe('echo', () => {
     }
   })
 
+  test('offsets are places in the text, also where the prompt spells special tokens', async () => {
+    const tokenizer = {
+      // `<s>` is added in front; spelled in the text it is the same token.
+      encode: (text: string, { addSpecialTokens = true } = {}) => [
+        ...(addSpecialTokens ? [1] : []),
+        ...text.split(/(<s>)/).flatMap((part) => (part === '<s>' ? [1] : part === '' ? [] : [7])),
+      ],
+      pieces: (ids: readonly number[], { skipSpecialTokens = true } = {}) =>
+        ids.map((id) => (id === 7 ? 'Hi' : skipSpecialTokens ? '' : '<s>')),
+    }
+    const scores = [undefined, SCORES[1], SCORES[1], SCORES[1]]
+    const outputs = [{ ...OUTPUTS[0], promptLogprobs: scores }, OUTPUTS[1]]
+    const { engine, post } = testApp({ words: 'manual', tokenizer })
+    const response = post({ prompt: 'Hi<s>Hi', echo: true, logprobs: 0 })
+    const [generation] = await engine.submitted(1)
+    for (const output of outputs) generation.output(output)
+    const [choice] = (await json(await response)).choices
+    expect(choice.text).toBe('Hi<s>Hi w3 w4')
+    expect(choice.logprobs.text_offset).toEqual([0, 0, 2, 5, 7, 10])
+  })
+
+  test('of a text that its tokens do not give back is that of the tokens, if they are scored', async () => {
+    const body = { echo: true, prompt: 'as  given' }
+    const [choice] = await choicesOf({ ...body, logprobs: 0 })
+    expect(choice.text).toBe(' w4 w2 w7 w3 w4')
+  })
+
+  test('of more than a reply can hold is refused', async () => {
+    const { engine, post } = testApp()
+    const prompt = Array<number>(20_000).fill(7)
+    const response = await post({ prompt, echo: true, logprobs: 20, n: 10, max_tokens: 0 })
+    expect(response.status).toBe(400)
+    expect((await json(response)).error).toMatchObject({ param: 'logprobs' })
+    expect(engine.generations).toEqual([])
+  })
+
   test('with max_tokens 0 scores the prompt only', async () => {
     const only: Output[] = [
       { text: '', tokens: [], promptLogprobs: SCORES, finish: { reason: 'length' } },
@@ -187,7 +223,7 @@ describe('prompt_logprobs', () => {
       null,
       {
         8: { logprob: -0.5, rank: 1, decoded_token: ' w8' },
-        7: { logprob: -2, rank: 2, decoded_token: ' w7' },
+        7: { logprob: -2, rank: null, decoded_token: ' w7' },
       },
       {
         5: { logprob: -0.25, rank: 1, decoded_token: ' w5' },

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'bun:test'
 import { chmod } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError } from '../../src/errors.ts'
-import { OPEN_PATHS, readApiKeyFile } from '../../src/http/guard/api-keys.ts'
+import { readApiKeyFile } from '../../src/http/guard/api-keys.ts'
+import { PROBE_PATHS } from '../../src/http/system/probes.ts'
 import { createLogger } from '../../src/log.ts'
 import { TempFolder } from '../helpers/temp-folder.ts'
 import { guardedApp } from './guarded-app.ts'
@@ -19,7 +20,9 @@ describe('without a key', () => {
   const routes = app.routes
     .filter(({ method }) => method !== 'ALL')
     .map(({ method, path }) => `${method} ${path.replace(':id{.+}', 'tales')}`)
-  const guardedRoutes = [...new Set(routes)].filter((route) => !OPEN_PATHS.includes(route.slice(4)))
+  const guardedRoutes = [...new Set(routes)].filter(
+    (route) => !PROBE_PATHS.includes(route.slice(4)),
+  )
 
   test.each([
     ...guardedRoutes,

@@ -10,9 +10,10 @@ export type GuardedAppOptions = GuardOptions & Pick<AppOptions, 'drain'>
 /** Logs all it can, so that tests see what must not be there. */
 export function guardedApp(options: GuardedAppOptions = {}) {
   const engine = new FakeEngine()
+  const grammars = new FakeGrammars()
   const lines: Json[] = []
   const app = createApp({
-    ...{ engine, tokenizer: fakeTokenizer, grammars: new FakeGrammars(), version: '1.2.3' },
+    ...{ engine, tokenizer: fakeTokenizer, grammars, version: '1.2.3' },
     model: { ids: ['tales'], created: 1_700_000_000 },
     log: createLogger({
       ...{ level: 'debug', format: 'json' },
@@ -26,5 +27,5 @@ export function guardedApp(options: GuardedAppOptions = {}) {
       headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify({ prompt: 'Once upon', ...body }),
     })
-  return { app, engine, lines, complete }
+  return { app, engine, grammars, lines, complete }
 }

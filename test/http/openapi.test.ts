@@ -59,10 +59,14 @@ describe('the document', () => {
       expect(response.description).toBeString()
     }
     const names = [...name.matchAll(/\{(\w+)\}/g)].map((match) => match[1])
-    const declared = operation.parameters ?? []
-    expect(declared.map((parameter: Json) => parameter.name)).toEqual(names)
-    for (const parameter of declared) {
-      expect(parameter).toMatchObject({ in: 'path', required: true, schema: { type: 'string' } })
+    const declared: Json[] = operation.parameters ?? []
+    const inPath = declared.filter((parameter) => parameter.in === 'path')
+    expect(inPath.map((parameter) => parameter.name)).toEqual(names)
+    for (const parameter of inPath) {
+      expect(parameter).toMatchObject({ required: true, schema: { type: 'string' } })
+    }
+    for (const parameter of declared.slice(inPath.length)) {
+      expect(parameter).toMatchObject({ in: 'query', required: false, schema: {} })
     }
     expect(operation.requestBody?.content['application/json'] !== undefined).toBe(
       name.startsWith('POST '),

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import { ApiError } from '../../src/errors.ts'
 import type { ChatMessage } from '../../src/http/chat/messages.ts'
-import { toItems, toMessages } from '../../src/http/responses/items.ts'
+import { toItems } from '../../src/http/responses/items.ts'
+import { toMessages } from '../../src/http/responses/turns.ts'
 
 const call = (id: string) => ({ type: 'function_call', call_id: id, name: 'f', arguments: '{}' })
 const says = (text: string) => [{ type: 'text' as const, text }]
@@ -119,6 +120,7 @@ describe('input', () => {
     [[{ ...call('c'), call_id: 5 }], 'input.0.call_id', 'found 5'],
     [[{ ...call('c'), arguments: {} }], 'input.0.arguments', 'found an object'],
     [[{ type: 'function_call_output', call_id: 'c' }], 'input.0.output', 'found undefined'],
+    [[{ role: 'assistant', content: null }], 'input.0.content', 'found null'],
     [Array(4097).fill({ role: 'user', content: 'x' }), 'input', 'at most 4096'],
   ]
   const byPlace = refused.map(([input, ...place]) => [...place, input] as const)

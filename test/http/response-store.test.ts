@@ -29,7 +29,7 @@ describe('stored responses', () => {
     const store = new ResponseStore({ responses: 100, bytes: 10_000 })
     for (const id of ['a', 'b', 'c']) store.add(stored(id, 1000))
     expect(['a', 'b', 'c'].map((id) => store.get(id) !== undefined)).toEqual([false, true, true])
-    store.add(stored('d', 2500))
+    expect(store.add(stored('d', 2500))).toBe(false)
     expect(store.get('d')).toBeUndefined()
     expect(store.size).toBe(2)
     store.add(stored('b', 1200))
@@ -39,9 +39,17 @@ describe('stored responses', () => {
     expect(store.size).toBe(1)
   })
 
+  test('are kept as they were, and no part of them grows afterwards', () => {
+    const store = new ResponseStore({ responses: 2, bytes: 1e6 })
+    const given = { ...stored('a'), messages: [{ role: 'user' }] }
+    expect(store.add(given)).toBe(true)
+    given.messages.push({ role: 'assistant' })
+    expect(store.get('a')).toEqual({ ...given, messages: [{ role: 'user' }] })
+  })
+
   test('are none if none are wanted', () => {
     const store = new ResponseStore({ responses: 0, bytes: 1e6 })
-    store.add(stored('a'))
+    expect(store.add(stored('a'))).toBe(false)
     expect(store.size).toBe(0)
   })
 })

@@ -1,48 +1,8 @@
 // POST /v1/responses over a fake engine: replies, streams, conversations that go on.
 
 import { describe, expect, test } from 'bun:test'
-import { characterTokenizer, templateOf } from './chat-app.ts'
-import { type Json, type TestAppOptions, testApp } from './test-app.ts'
-
-const TURN = '<|im_start|>user\n'
-const END = '<|im_end|>\n'
-const ANSWER = '<|im_start|>assistant\n'
-
-function responsesApp(options: TestAppOptions = {}) {
-  const app = testApp({
-    tokenizer: characterTokenizer,
-    chatTemplate: templateOf('chatml.jinja'),
-    ...options,
-  })
-  const respond = (body: object) => app.post({ input: 'Hi', ...body }, {}, '/v1/responses')
-  return {
-    ...app,
-    respond,
-    reply: async (body: object): Promise<Json> => {
-      const response = await respond(body)
-      expect(response.status).toBe(200)
-      return response.json()
-    },
-    refusal: async (body: object): Promise<Json> => {
-      const response = await respond(body)
-      return { status: response.status, ...((await response.json()) as Json).error }
-    },
-    prompts: () => app.engine.requests.map(({ prompt }) => String.fromCharCode(...prompt)),
-  }
-}
-
-/** The events of a stream, whose names must be their types. */
-async function eventsOf(response: Response): Promise<Json[]> {
-  const frames = (await response.text()).split('\n\n').filter((frame) => /^event/.test(frame))
-  return frames.map((frame) => {
-    const [, name, data] = /^event: (.+)\ndata: (.+)$/.exec(frame) ?? []
-    const event: Json = JSON.parse(data)
-    expect(event.type).toBe(name)
-    return event
-  })
-}
-
-const TOOL = { type: 'function', name: 'time', parameters: { type: 'object', properties: {} } }
+import { ANSWER, END, eventsOf, responsesApp, TOOL, TURN } from './responses-app.ts'
+import type { Json } from './test-app.ts'
 
 describe('a reply', () => {
   test('has every key of the API', async () => {
@@ -323,7 +283,7 @@ describe('refused', () => {
     [{ min_tokens: 5, max_output_tokens: 4 }, 'min_tokens', 'which is 4'],
     [{ background: true }, 'background', 'not supported'],
     [{ conversation: 'conv_1' }, 'conversation', 'use previous_response_id'],
-    [{ prompt: { id: 'pmpt_1' } }, 'prompt', 'not supported'],
+    [{ prompt: { id: 'pmpt_1' } }, 'prompt', 'a field of /v1/completions'],
     [{ n: 2 }, 'n', 'n is not supported'],
     [{ truncation: 'some' }, 'truncation', 'auto or disabled'],
     [{ top_logprobs: 21 }, 'top_logprobs', 'from 0 to 20'],

@@ -81,14 +81,32 @@ describe('structure', () => {
     expect(engine.generations).toEqual([])
   })
 
-  test('who comes while it compiles is counted', async () => {
+  test('those on their way to the queue are counted in it', async () => {
     const { engine, grammars, post } = testApp({ limits: { maxQueue: 0 } })
-    grammars.refuse = () => {
-      engine.state = { ...engine.state, freeSlots: 0 }
-    }
-    const response = await post({ prompt: 'x', structured_outputs: { regex: 'a' } })
-    expect(response.status).toBe(429)
+    engine.state = { ...engine.state, freeSlots: 2 }
+    const compiled = Promise.withResolvers<void>()
+    grammars.delay = compiled.promise
+    const slow = post({ prompt: 'x', n: 2, structured_outputs: { regex: 'a' } })
+    while (grammars.compiled.length === 0) await new Promise(setImmediate)
+    expect((await post({ prompt: 'x' })).status).toBe(429)
+    compiled.resolve()
+    expect((await slow).status).toBe(200)
+    expect((await post({ prompt: 'x' })).status).toBe(200)
+  })
+
+  test('nothing is submitted for a client that leaves in the meantime', async () => {
+    const { engine, grammars, lines, post } = testApp()
+    const compiled = Promise.withResolvers<void>()
+    grammars.delay = compiled.promise
+    const client = new AbortController()
+    const body = { prompt: 'x', stream: true, structured_outputs: { regex: 'a' } }
+    const pending = post(body, { signal: client.signal })
+    while (grammars.compiled.length === 0) await new Promise(setImmediate)
+    client.abort()
+    compiled.resolve()
+    expect((await pending).status).toBe(499)
     expect(engine.generations).toEqual([])
+    expect(lines.at(-1)).toMatchObject({ status: 499 })
   })
 })
 
@@ -133,6 +151,18 @@ describe('fields that the engine gets', () => {
   })
 })
 
+test('a prompt that is too long is named, before any is started', async () => {
+  const { engine, post } = testApp({ model: { maxModelLen: 4 } })
+  const response = await post({ prompt: [[1, 2, 3], [1, 2, 3, 4]] }) // biome-ignore format: pairs
+  expect(response.status).toBe(400)
+  expect((await json(response)).error).toMatchObject({
+    ...{ param: 'prompt.1', code: 'context_length_exceeded' },
+    message: 'prompt.1 has 4 tokens; the model takes 4 with the completion',
+  })
+  expect(engine.generations).toEqual([])
+  expect((await post({ prompt: [1, 2, 3, 4], max_tokens: 0 })).status).toBe(200)
+})
+
 describe('usage in a stream', () => {
   test('comes with every chunk if asked for', async () => {
     const { post } = testApp({ words: ['Once', ' upon'] })
@@ -142,6 +172,18 @@ describe('usage in a stream', () => {
     expect(events.map((event) => event.usage.completion_tokens)).toEqual([1, 2, 2, 2])
     expect(events.map((event) => event.usage.prompt_tokens)).toEqual([2, 2, 2, 2])
     expect(events.at(-1).choices).toEqual([])
+  })
+
+  test('is that of the choice of its chunk, and at the end of all', async () => {
+    const { post } = testApp({ words: ['Once', ' upon'] })
+    const stream_options = { include_usage: true, continuous_usage_stats: true }
+    const response = await post({ prompt: 'a', n: 2, stream: true, stream_options })
+    const events = (await readEvents(response)).slice(0, -1)
+    for (const index of [0, 1]) {
+      const own = events.filter((event) => event.choices[0]?.index === index)
+      expect(own.map((event) => event.usage.completion_tokens)).toEqual([1, 2, 2])
+    }
+    expect(events.at(-1).usage.completion_tokens).toBe(4)
   })
 
   test('continuous_usage_stats alone asks for nothing', async () => {

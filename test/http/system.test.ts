@@ -144,6 +144,52 @@ describe('routes', () => {
   })
 })
 
+describe('a fault', () => {
+  test.each<[string, unknown]>([
+    ['an error', new Error('secret')],
+    ['a thrown text', 'secret'],
+    ['nothing at all', undefined],
+  ])('that is %s gets status 500, a line in the log, and an end', async (_name, fault) => {
+    const { engine, lines, post } = testApp({ logLevel: 'debug' })
+    engine.refuse = () => {
+      throw fault
+    }
+    const response = await post({ prompt: 'x' })
+    expect(response.status).toBe(500)
+    const { error } = await json(response)
+    expect(error).toMatchObject({ type: 'server_error', code: 'internal_error' })
+    expect(error.message).toContain(response.headers.get('x-request-id'))
+    expect(error.message).not.toContain('secret')
+    expect(lines.map(({ level, message }) => [level, message])).toEqual([
+      ['error', 'request failed'],
+      ['info', 'request'],
+    ])
+  })
+
+  test('is logged even if the client has gone', async () => {
+    const client = new AbortController()
+    const { engine, lines, post } = testApp()
+    engine.refuse = () => {
+      client.abort()
+      throw new Error('broken')
+    }
+    expect((await post({ prompt: 'x' }, { signal: client.signal })).status).toBe(499)
+    expect(lines.map(({ message, status }) => [message, status])).toEqual([
+      ['request failed', undefined],
+      ['request', 499],
+    ])
+  })
+
+  test('of a route outside the guards ends its request, too', async () => {
+    const { app, engine, lines } = testApp()
+    engine.stats = () => {
+      throw 'no Error'
+    }
+    expect((await app.request('/health')).status).toBe(500)
+    expect(lines.map(({ message }) => message)).toEqual(['request failed', 'request'])
+  })
+})
+
 describe('request ids', () => {
   const idOf = async (asked: string | undefined) => {
     const { app } = testApp()

@@ -58,12 +58,15 @@ export function testApp(options: TestAppOptions = {}) {
 /** Takes every specification and notes it; its guides must not be used. */
 export class FakeGrammars implements Grammars {
   readonly compiled: { spec: GrammarSpec; param: string }[] = []
+  /** What compiling waits for. */
+  delay: Promise<void> | undefined
   /** Throws instead of compiling. */
   refuse: (spec: GrammarSpec, param: string) => void = () => {}
 
   async compile(spec: GrammarSpec, param: string) {
     this.refuse(spec, param)
     this.compiled.push({ spec, param })
+    await this.delay
     return () => {
       throw new Error('the fake engine needs no guide')
     }

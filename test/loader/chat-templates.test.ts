@@ -48,6 +48,20 @@ test.each<[string, Record<string, string>, [string, string, string][]]>([
       ['tool_use', 'additional_chat_templates/tool_use.jinja', 'c'],
     ],
   ],
+  [
+    'the default of the configuration beside files that have none',
+    {
+      'tokenizer_config.json': config([
+        { name: 'default', template: 'a' },
+        { name: 'tool_use', template: 'b' },
+      ]),
+      'additional_chat_templates/tool_use.jinja': 'c',
+    },
+    [
+      ['default', 'tokenizer_config.json', 'a'],
+      ['tool_use', 'additional_chat_templates/tool_use.jinja', 'c'],
+    ],
+  ],
 ])('finds %s', async (_, files, expected) => {
   await using temp = await folderWith(files)
   const found = await findChatTemplates(temp.path)

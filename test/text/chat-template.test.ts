@@ -114,6 +114,11 @@ describe('rendering', () => {
     expect(render).toThrow(words)
   })
 
+  test('a refusal names the field that the messages came from', () => {
+    const render = () => inst.render(dialogue([assistant('x')], { param: 'input' }))
+    expect(render).toThrow(expect.objectContaining({ status: 400, param: 'input' }))
+  })
+
   test('words of a template are bounded', () => {
     const template = open('{{ raise_exception(messages[0].content) }}')
     expect(() => template.render(dialogue([user('x'.repeat(10_000))]))).toThrow(/^.{0,400}$/)
@@ -166,6 +171,18 @@ describe('renderUpTo', () => {
     [2, 4, '<s>[INST] One two [/INST] three</s>[INST] four'],
   ])('message %d up to %d', (message, offset, text) => {
     expect(inst.renderUpTo(dialogue(turns), message, offset)).toBe(text)
+  })
+
+  test('does not render again what is known', () => {
+    let renderings = 0
+    const counted = { ...user('One two') }
+    Object.defineProperty(counted, 'role', { enumerable: true, get: () => renderings++ && 'user' })
+    const plain = open('{{ messages[0].content }}')
+    const given = dialogue([counted])
+    expect(plain.renderUpTo(given, 0, 3, 'One two')).toBe('One')
+    const once = renderings
+    expect(plain.renderUpTo(given, 0, 3)).toBe('One')
+    expect(renderings - once).toBeGreaterThan(once)
   })
 
   test('what is not shown has no end', () => {

@@ -1,7 +1,7 @@
 // The choices of a chat reply, and the chunks of a streamed one.
 
 import type { PromptTokenizer } from '../context.ts'
-import { tokenNames } from '../generation/prompt-logprobs.ts'
+import { tokenNames } from '../generation/logprobs.ts'
 import { stopReason } from '../generation/samples.ts'
 import { type ChatLogprobs, chatLogprobs, tokensOfText } from './logprobs.ts'
 import type { Reply, ToolCall } from './replies.ts'

@@ -2,7 +2,7 @@
 
 import type { OutputToken, TokenLogprob } from '../../engine/request.ts'
 import type { PromptTokenizer } from '../context.ts'
-import { bounded } from '../generation/prompt-logprobs.ts'
+import { bounded } from '../generation/logprobs.ts'
 import type { Reply } from './replies.ts'
 
 interface ChatAlternative {

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import type { TemplateMessage } from '../context.ts'
 import { text } from '../fields/kinds.ts'
+import { parseObject } from './tool-calls.ts'
 
 /** Bounds on lists, so that no body keeps the server checking for long. */
 const MAX_MESSAGES = 4096
@@ -12,7 +13,8 @@ const MAX_CALLS = 128
 const contents = `a string or a list of 1 to ${MAX_PARTS} parts`
 const calls = `a list of at most ${MAX_CALLS} tool calls`
 
-const someText = z
+/** A text that UTF-8 has bytes for. */
+export const wellFormed = z
   .string('a string')
   .refine((given) => given.isWellFormed(), 'a string without halves of surrogate pairs')
 
@@ -31,10 +33,10 @@ const part = z.discriminatedUnion(
   [
     z.looseObject({
       type: z.literal('text'),
-      text: someText,
+      text: wellFormed,
       prompt_cache_breakpoint: breakpoint,
     }),
-    z.looseObject({ type: z.literal('refusal'), refusal: someText }),
+    z.looseObject({ type: z.literal('refusal'), refusal: wellFormed }),
   ],
   'a part with type text (or refusal); images, audio and files are not supported',
 )
@@ -52,7 +54,7 @@ const toolCall = z.looseObject(
     function: z.looseObject(
       {
         name: text(256),
-        arguments: z.union([someText, z.looseObject({})], 'the JSON text of an object'),
+        arguments: z.union([wellFormed, z.looseObject({})], 'the JSON text of an object'),
       },
       'an object with name and arguments',
     ),
@@ -67,7 +69,7 @@ const assistant = z
     role: z.literal('assistant'),
     content: content.nullish(),
     name,
-    refusal: someText.nullish(),
+    refusal: wellFormed.nullish(),
     tool_calls: z.array(toolCall, calls).max(MAX_CALLS, calls).nullish(),
     function_call: z.null('nothing; send tool_calls in its place').optional(),
     audio: z.null('nothing: audio is not supported').optional(),
@@ -139,13 +141,4 @@ function toTemplateCall(call: z.output<typeof toolCall>) {
   const { arguments: given } = call.function
   const parsed = typeof given === 'string' ? (parseObject(given) ?? given) : given
   return { ...call, type: 'function', function: { ...call.function, arguments: parsed } }
-}
-
-/** The object of a JSON text; undefined if it is anything else. */
-export function parseObject(json: string): object | undefined {
-  try {
-    const value: unknown = JSON.parse(json)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
-  } catch {}
-  return undefined
 }

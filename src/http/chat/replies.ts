@@ -4,12 +4,7 @@ import type { OutputToken } from '../../engine/request.ts'
 import type { ToolCallStyle } from '../context.ts'
 import { codePoints } from '../generation/code-points.ts'
 import type { Piece } from '../generation/samples.ts'
-import {
-  type AnswerPart,
-  type AnswerReader,
-  answerReader,
-  type FunctionCall,
-} from './tool-calls.ts'
+import { type AnswerPart, AnswerReader, type FunctionCall } from './tool-calls.ts'
 import type { ToolUse } from './tools.ts'
 
 /** A call with its id, in the form of replies. */
@@ -42,7 +37,7 @@ export class ReplyReader {
     const names = new Set(use?.callable.map((tool) => tool.function.name))
     const isForced = use?.mode === 'required' || use?.mode === 'named'
     // A grammar keeps forced calls to plain JSON, whatever the model's own style is.
-    if (names.size > 0) this.#reader = answerReader(isForced ? 'json' : style, names)
+    if (names.size > 0) this.#reader = new AnswerReader(isForced ? 'json' : style, names)
   }
 
   /** What became certain; undefined as long as there is nothing and the generation goes on. */

@@ -6,7 +6,7 @@ import type { Batch } from '../generation/batch.ts'
 import { readBody } from '../generation/body.ts'
 import { type Envelope, envelope } from '../generation/envelope.ts'
 import { promptAlternatives } from '../generation/prompt-logprobs.ts'
-import { checkAtDoor, type EncodedPrompt, startGenerations } from '../generation/requests.ts'
+import { checkAtDoor, type PromptTokens, startGenerations } from '../generation/requests.ts'
 import { Sample } from '../generation/samples.ts'
 import { streamReply } from '../generation/stream.ts'
 import { truncationOf } from '../generation/truncation.ts'
@@ -64,7 +64,7 @@ type ChatObject = 'chat.completion' | 'chat.completion.chunk'
 interface Chat {
   keys: Envelope<ChatObject>
   batch: Batch
-  prompt: EncodedPrompt
+  prompt: PromptTokens
   use: ToolUse | undefined
   style: ToolCallStyle
 }

@@ -18,9 +18,6 @@ import { toolFields } from './tools.ts'
 /** Tokens of an answer where neither the client nor the model sets a bound. */
 const DEFAULT_MAX_TOKENS = 2048
 
-const ttls = '30m'
-const modes = 'implicit or explicit'
-
 /** Body of POST /v1/chat/completions, with nulls removed. */
 export const chatBody = z.looseObject({
   ...generationFields,
@@ -37,15 +34,6 @@ export const chatBody = z.looseObject({
   // Templates write the beginning-of-sequence token themselves.
   add_special_tokens: truth.default(false),
   prompt_cache_key: text(1024).optional(),
-  prompt_cache_options: z
-    .looseObject(
-      {
-        mode: z.enum(['implicit', 'explicit'], modes).nullish(),
-        ttl: z.literal('30m', ttls).nullish(),
-      },
-      'an object',
-    )
-    .optional(),
 })
 
 export type ChatBody = z.output<typeof chatBody>
@@ -93,10 +81,16 @@ function checkContinuation(body: ChatBody): void {
       'add_generation_prompt begins a turn and continue_final_message goes on with one; send one of them'
     throw new ApiError(400, message, { param: 'add_generation_prompt' })
   }
-  const role = body.messages.at(-1)?.role
-  if (role === 'assistant') return
-  const message = `continue_final_message needs a last message with role assistant, found ${role}`
-  throw new ApiError(400, message, { param: 'continue_final_message' })
+  const param = 'continue_final_message'
+  const last = body.messages.at(-1)
+  if (last?.role !== 'assistant') {
+    const message = `${param} needs a last message with role assistant, found ${last?.role}`
+    throw new ApiError(400, message, { param })
+  }
+  if (last.tool_calls?.length) {
+    const message = `${param} needs a last message without tool_calls: nothing of its turn comes after them`
+    throw new ApiError(400, message, { param })
+  }
 }
 
 /** An answer that must have a format cannot be a call, and one that must be a call has its own. */

@@ -2,8 +2,11 @@
 // be no call stays text, as it was; spaces beside a call are left out.
 
 import type { ToolCallStyle } from '../context.ts'
-import { parseObject } from './messages.ts'
+import { type Block, JsonBlock, joined, TaggedBlock } from './call-blocks.ts'
 import type { ToolUse } from './tools.ts'
+
+/** Most spaces before a call that are left out; more than these are text. */
+const MAX_GAP = 64
 
 /** Standard, but not among TypeScript's types: numbers as they were written. */
 const exactJson = JSON as unknown as {
@@ -27,25 +30,21 @@ export interface AnswerPart {
   calls: FunctionCall[]
 }
 
-/** Reads one answer. What it gives out in all does not depend on where the pieces end. */
-export interface AnswerReader {
-  push(piece: string): AnswerPart
-  /** The rest, once no text follows. */
-  finish(): AnswerPart
+/** How calls stand in a text. */
+interface CallFormat {
+  /** Stands before what may be calls. Empty: these stand at the beginning and after one another. */
+  mark: string
+  /** What follows the mark. */
+  open(): Block
 }
 
-/** @param names of the functions that may be called; a call of any other is text */
-export function answerReader(style: ToolCallStyle, names: ReadonlySet<string>): AnswerReader {
-  switch (style) {
-    case 'hermes':
-      // Any number of <tool_call>{"name": …, "arguments": {…}}</tool_call>.
-      return new MarkedAnswer(names, '<tool_call>', '</tool_call>')
-    case 'mistral':
-      // At the end [TOOL_CALLS] [{"name": …, "arguments": {…}}, …].
-      return new MarkedAnswer(names, '[TOOL_CALLS]', undefined)
-    case 'json':
-      return new BareAnswer(names)
-  }
+const FORMATS: Record<ToolCallStyle, CallFormat> = {
+  // Any number of <tool_call>{"name": …, "arguments": {…}}</tool_call>.
+  hermes: { mark: '<tool_call>', open: () => new TaggedBlock('</tool_call>') },
+  // [TOOL_CALLS] [{"name": …, "arguments": {…}}, …]. What ends the answer may be shown behind it.
+  mistral: { mark: '[TOOL_CALLS]', open: () => new JsonBlock() },
+  // One call or a list of them, and nothing before it.
+  json: { mark: '', open: () => new JsonBlock() },
 }
 
 /**
@@ -61,93 +60,91 @@ export function showsMarks<Body extends { skip_special_tokens: boolean }>(
   return needsMarks ? { ...body, skip_special_tokens: false } : body
 }
 
-/** Calls stand behind a mark, up to another one or to the end of the text. */
-class MarkedAnswer implements AnswerReader {
-  /** Spaces, the mark or what may become it, and what follows. */
+/**
+ * Reads one answer. What it gives out in all does not depend on where the pieces end, and the time it
+ * takes grows as the text does.
+ */
+export class AnswerReader {
+  readonly #format: CallFormat
+  /** Of the functions that may be called; a call of any other is text. */
+  readonly #names: ReadonlySet<string>
+  /** Spaces, and the mark or what may become it; short. */
   #held = ''
-  /** Where the mark stands in it, once it is whole. */
-  #mark: number | undefined
-  #isAfterCall = false
+  /** What follows the mark, once it is whole. */
+  #block: Block | undefined
+  /** What was given out last. */
+  #last: 'nothing' | 'text' | 'calls' = 'nothing'
 
-  constructor(
-    readonly names: ReadonlySet<string>,
-    readonly begin: string,
-    readonly end: string | undefined,
-  ) {}
-
-  push(piece: string): AnswerPart {
-    const { begin, end } = this
-    /** What was searched for the end mark before is not searched again. */
-    let from = this.#mark === undefined ? 0 : this.#held.length - (end?.length ?? 0)
-    this.#held += piece
-    const part: AnswerPart = { text: '', calls: [] }
-    for (;;) {
-      const mark = this.#mark ?? this.#findMark(part)
-      if (mark === undefined || end === undefined) return part
-      const inside = mark + begin.length
-      const stop = this.#held.indexOf(end, Math.max(inside, from))
-      if (stop < 0) return part
-      this.#close(this.#held.slice(inside, stop), this.#held.slice(0, stop + end.length), part)
-      this.#held = this.#held.slice(stop + end.length)
-      from = 0
-    }
+  constructor(style: ToolCallStyle, names: ReadonlySet<string>) {
+    this.#format = FORMATS[style]
+    this.#names = names
   }
 
+  push(piece: string): AnswerPart {
+    const part: AnswerPart = { text: '', calls: [] }
+    let rest: string | undefined = piece
+    while (rest !== undefined) rest = this.#block ? this.#fill(rest, part) : this.#seek(rest, part)
+    return part
+  }
+
+  /** The rest, once no text follows. */
   finish(): AnswerPart {
     const part: AnswerPart = { text: '', calls: [] }
-    if (this.#mark === undefined) part.text = this.#withoutGap()
-    else this.#close(this.#held.slice(this.#mark + this.begin.length), this.#held, part)
+    if (this.#block) this.#decide(this.#block, part)
+    else this.#give(this.#held, part)
     this.#held = ''
     return part
   }
 
-  /** Gives out the text before the next mark, and says where that stands if it has come. */
-  #findMark(part: AnswerPart): number | undefined {
-    this.#held = this.#withoutGap()
-    const found = this.#held.indexOf(this.begin)
-    const before = found < 0 ? this.#held.length - overlap(this.#held, this.begin) : found
-    const text = this.#held.slice(0, before).trimEnd()
-    if (text !== '') this.#isAfterCall = false
-    part.text += text
-    this.#held = this.#held.slice(text.length)
-    this.#mark = found < 0 ? undefined : found - text.length
-    return this.#mark
+  /** Reads up to the end of the next mark and returns what follows it; undefined if none has come. */
+  #seek(piece: string, part: AnswerPart): string | undefined {
+    const { mark, open } = this.#format
+    if (mark === '' && this.#last === 'text') {
+      part.text += piece
+      return undefined
+    }
+    const text = joined(this.#held, piece)
+    const found = mark === '' ? text.search(/\S/) : text.indexOf(mark)
+    const before = found < 0 ? text.length - overlap(text, mark) : found
+    const gap = gapBefore(text, before)
+    this.#give(text.slice(0, gap), part)
+    const after = found < 0 ? text.length : found + mark.length
+    this.#held = text.slice(this.#last === 'calls' ? before : gap, after)
+    if (found < 0) return undefined
+    this.#block = open()
+    return text.slice(after)
   }
 
-  /** Decides about what may be calls. */
-  #close(inside: string, all: string, part: AnswerPart): void {
-    const calls = parseCalls(inside, this.names)
-    if (calls) part.calls.push(...calls)
-    else part.text += all
-    this.#isAfterCall = calls !== undefined
-    this.#mark = undefined
+  /** Reads what follows a mark and returns what comes after that; undefined if it goes on. */
+  #fill(piece: string, part: AnswerPart): string | undefined {
+    const rest = this.#block?.push(piece)
+    if (this.#block && rest !== undefined) this.#decide(this.#block, part)
+    return rest
   }
 
-  #withoutGap(): string {
-    return this.#isAfterCall ? this.#held.trimStart() : this.#held
+  /** Says whether what followed a mark are calls. */
+  #decide({ inside, text }: Block, part: AnswerPart): void {
+    const calls = parseCalls(inside, this.#names)
+    if (calls) {
+      part.calls.push(...calls)
+      this.#last = 'calls'
+    } else this.#give(this.#held + text, part)
+    this.#held = ''
+    this.#block = undefined
+  }
+
+  #give(text: string, part: AnswerPart): void {
+    // Spaces after a call are none of the text that may follow.
+    const shown = this.#last === 'calls' ? text.trimStart() : text
+    if (shown === '') return
+    part.text += shown
+    if (shown.trim() !== '') this.#last = 'text'
   }
 }
 
-/** The whole text is one call or a list of them. */
-class BareAnswer implements AnswerReader {
-  #held = ''
-  #isText = false
-
-  constructor(readonly names: ReadonlySet<string>) {}
-
-  push(piece: string): AnswerPart {
-    if (this.#isText) return { text: piece, calls: [] }
-    this.#held += piece
-    if (/^\s*([[{]|$)/.test(this.#held)) return { text: '', calls: [] }
-    this.#isText = true
-    return { text: this.#held, calls: [] }
-  }
-
-  finish(): AnswerPart {
-    if (this.#isText) return { text: '', calls: [] }
-    const calls = parseCalls(this.#held, this.names)
-    return calls ? { text: '', calls } : { text: this.#held, calls: [] }
-  }
+/** Where the spaces begin that may be left out before a place. */
+function gapBefore(text: string, place: number): number {
+  return Math.max(text.slice(0, place).trimEnd().length, place - MAX_GAP)
 }
 
 /** How many characters at the end of a text begin the mark. */
@@ -160,14 +157,14 @@ function overlap(text: string, mark: string): number {
 
 /** One call or a list of them; undefined if the text is anything else. */
 function parseCalls(text: string, names: ReadonlySet<string>): FunctionCall[] | undefined {
-  let value: unknown
   try {
-    value = exactJson.parse(text, keepNumber)
+    const value = exactJson.parse(text, keepNumber)
+    const calls = (Array.isArray(value) ? value : [value]).map((each) => toCall(each, names))
+    return calls.length > 0 && calls.every((call) => call !== undefined) ? calls : undefined
   } catch {
+    // No JSON, or nested too deep.
     return undefined
   }
-  const calls = (Array.isArray(value) ? value : [value]).map((each) => toCall(each, names))
-  return calls.length > 0 && calls.every((call) => call !== undefined) ? calls : undefined
 }
 
 /** Some models say `parameters`, and some write the arguments as a text in the JSON. */
@@ -178,6 +175,15 @@ function toCall(value: unknown, names: ReadonlySet<string>): FunctionCall | unde
   const found = given ?? parameters ?? {}
   const json = typeof found === 'string' ? found : JSON.stringify(found)
   return parseObject(json) && { name, arguments: json }
+}
+
+/** The object of a JSON text; undefined if it is anything else. */
+export function parseObject(json: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(json)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  } catch {}
+  return undefined
 }
 
 /** Numbers stay as they are written: ids may have more digits than a number holds. */

@@ -4,38 +4,34 @@ import { z } from 'zod'
 import { ApiError } from '../../errors.ts'
 import type { ChatTemplate } from '../context.ts'
 import { badField } from '../fields/errors.ts'
-import { text, truth } from '../fields/kinds.ts'
+import { truth } from '../fields/kinds.ts'
 import type { NamedSpec } from '../fields/structured.ts'
+import {
+  allowedTools,
+  functionMembers,
+  functionReference,
+  functionType,
+  toolList,
+} from './functions.ts'
 
-/** As at OpenAI. */
-const MAX_TOOLS = 128
 /** Most calls in one forced answer; without a bound a small model may never end its list. */
 const MAX_FORCED_CALLS = 16
 
-const several = `a list of at most ${MAX_TOOLS} tools`
-const functionName = '1 to 64 letters, digits, dashes and underscores'
+/** Keywords of JSON schemas that hold values, and those that hold schemas by name. */
+const VALUES = new Set(['const', 'default', 'enum', 'examples'])
+const SCHEMAS_BY_NAME = new Set([
+  ...['$defs', 'definitions', 'dependentSchemas', 'patternProperties', 'properties'],
+])
+
+const nested = 'an object with the name of a function'
 
 const tool = z.looseObject(
-  {
-    type: z.literal('function', 'function, which is the only type of tools here'),
-    function: z.looseObject(
-      {
-        name: z.string(functionName).regex(/^[\w-]{1,64}$/, functionName),
-        description: z.string('a string').nullish(),
-        parameters: z.looseObject({}, 'a JSON schema, which is an object').nullish(),
-        strict: truth.nullish(),
-      },
-      'an object with the name of a function',
-    ),
-  },
+  { type: functionType, function: z.looseObject(functionMembers, nested) },
   'a tool with type function',
 )
 
 const reference = z.looseObject(
-  {
-    type: z.literal('function', 'function'),
-    function: z.looseObject({ name: text(64) }, 'an object with the name of a function'),
-  },
+  { type: functionType, function: z.looseObject(functionReference, nested) },
   'an object with type function',
 )
 
@@ -52,13 +48,7 @@ const toolChoice = z.preprocess(
       reference,
       z.looseObject({
         type: z.literal('allowed_tools'),
-        allowed_tools: z.looseObject(
-          {
-            mode: z.enum(['auto', 'required'], 'auto or required'),
-            tools: z.array(reference, several).min(1, several).max(MAX_TOOLS, several),
-          },
-          'an object with mode and tools',
-        ),
+        allowed_tools: z.looseObject(allowedTools(reference), 'an object with mode and tools'),
       }),
     ],
     choices,
@@ -67,13 +57,19 @@ const toolChoice = z.preprocess(
 
 /** The fields of a request about tools. */
 export const toolFields = {
-  tools: z.array(tool, several).max(MAX_TOOLS, several).default([]),
+  tools: toolList(tool),
   tool_choice: toolChoice.optional(),
   parallel_tool_calls: truth.default(true),
 }
 
 export type ToolFields = z.output<z.ZodObject<typeof toolFields>>
 export type Tool = z.output<typeof tool>
+
+/** A tool as templates see it: what is null is left out, as in messages. */
+export function toTemplateTool(given: Tool) {
+  const members = Object.entries(given.function).filter(([, value]) => value !== null)
+  return { ...given, function: Object.fromEntries(members) }
+}
 
 /** What a request wants of its tools. */
 export interface ToolUse {
@@ -91,10 +87,11 @@ export interface ToolUse {
  * Checks the fields beside each other; undefined if there are no tools. An empty list is none.
  * Tools are shown with `tool_choice: none`, too, as at OpenAI: a conversation keeps its prefix.
  * Throws ApiError 400.
+ * @param namePath where the API that the client speaks has the name of a tool
  */
-export function toolUse(body: ToolFields): ToolUse | undefined {
+export function toolUse(body: ToolFields, namePath = 'function.name'): ToolUse | undefined {
   const { tools, tool_choice: choice = { type: 'auto' }, parallel_tool_calls: isParallel } = body
-  checkNames(tools)
+  checkNames(tools, namePath)
   if (tools.length === 0) {
     if (choice.type === 'none' || choice.type === 'auto') return undefined
     const message = 'tool_choice asks for a tool, but there are no tools; send some or leave it out'
@@ -151,23 +148,26 @@ function parametersOf({ function: { name, parameters } }: Tool): unknown {
   return moveReferences(parameters, `#/$defs/${name}`)
 }
 
-function moveReferences(schema: unknown, root: string): unknown {
+/** @param isNamed the members have names of the client's, as in `properties`, and are no keywords */
+function moveReferences(schema: unknown, root: string, isNamed = false): unknown {
   if (Array.isArray(schema)) return schema.map((each) => moveReferences(each, root))
   if (typeof schema !== 'object' || schema === null) return schema
   return Object.fromEntries(
     Object.entries(schema).map(([key, value]) => {
-      const isReference = key === '$ref' && typeof value === 'string' && value.startsWith('#')
-      return [key, isReference ? root + value.slice(1) : moveReferences(value, root)]
+      if (!isNamed && VALUES.has(key)) return [key, value]
+      const isReference = !isNamed && key === '$ref' && typeof value === 'string'
+      if (isReference && value.startsWith('#')) return [key, root + value.slice(1)]
+      return [key, moveReferences(value, root, !isNamed && SCHEMAS_BY_NAME.has(key))]
     }),
   )
 }
 
-function checkNames(tools: readonly Tool[]): void {
+function checkNames(tools: readonly Tool[], path: string): void {
   const names = tools.map(({ function: { name } }) => name)
   const second = names.findIndex((name, index) => names.indexOf(name) < index)
   if (second < 0) return
   const expected = 'a name that no other tool has'
-  throw badField(`tools.${second}.function.name`, expected, names[second])
+  throw badField(`tools.${second}.${path}`, expected, names[second])
 }
 
 function findTool(tools: readonly Tool[], name: string, param: string): Tool {

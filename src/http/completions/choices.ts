@@ -2,15 +2,12 @@
 
 import type { FinishReason, PromptLogprob } from '../../engine/request.ts'
 import type { PromptTokenizer } from '../context.ts'
-import { codePoints } from '../generation/code-points.ts'
-import {
-  type PromptAlternative,
-  promptAlternatives,
-  tokenNames,
-} from '../generation/prompt-logprobs.ts'
-import type { EncodedPrompt } from '../generation/requests.ts'
+import { tokenNames } from '../generation/logprobs.ts'
+import { type PromptAlternative, promptAlternatives } from '../generation/prompt-logprobs.ts'
 import { type Piece, stopReason } from '../generation/samples.ts'
-import { type LegacyLogprobs, legacyLogprobs, scoredPrompt } from './logprobs.ts'
+import { Echo } from './echo.ts'
+import { joinLogprobs, type LegacyLogprobs, legacyLogprobs } from './logprobs.ts'
+import type { EncodedPrompt } from './prompts.ts'
 import type { CompletionBody } from './schema.ts'
 
 export interface Choice {
@@ -35,6 +32,9 @@ export interface Opening {
 /** Writes the choices of one request, as far as the client asked for their parts. */
 export class ChoiceWriter {
   readonly #name: (id: number) => string
+  /** By prompt: all its choices repeat the same. */
+  readonly #echoes = new Map<EncodedPrompt, Echo>()
+  readonly #alternatives = new Map<EncodedPrompt, Choice['prompt_logprobs']>()
 
   constructor(
     readonly body: CompletionBody,
@@ -49,11 +49,11 @@ export class ChoiceWriter {
   write(index: number, piece: Piece, opening?: Opening): Choice {
     const { body } = this
     const prompt = this.prompts[Math.floor(index / body.n)]
-    const echoes = body.echo && opening !== undefined
+    const echo = body.echo ? this.#echoOf(prompt) : undefined
     const choice: Choice = {
       index,
-      text: echoes ? prompt.text + piece.text : piece.text,
-      logprobs: this.#logprobs(prompt, piece, echoes ? opening : undefined),
+      text: echo && opening ? echo.text + piece.text : piece.text,
+      logprobs: this.#logprobs(piece, echo, opening),
       finish_reason: piece.finish?.reason ?? null,
       stop_reason: stopReason(piece, body.stop_token_ids),
     }
@@ -62,24 +62,36 @@ export class ChoiceWriter {
       if (opening) choice.prompt_token_ids = prompt.tokens
     }
     if (body.prompt_logprobs !== undefined && opening?.scores) {
-      const { scores } = opening
-      choice.prompt_logprobs = promptAlternatives(scores, body.prompt_logprobs, this.tokenizer)
+      choice.prompt_logprobs = this.#alternativesOf(prompt, opening.scores, body.prompt_logprobs)
     }
     return choice
   }
 
   #logprobs(
-    prompt: EncodedPrompt,
     { tokens }: Piece,
+    echo: Echo | undefined,
     opening: Opening | undefined,
   ): LegacyLogprobs | null {
-    const { logprobs: count, echo, skip_special_tokens: skipSpecialTokens } = this.body
+    const { logprobs: count } = this.body
     if (count === undefined) return null
-    const start = echo ? codePoints(prompt.text) : 0
-    const generated = tokens.map((token) => ({ ...token, offset: start + token.offset }))
-    if (!opening) return legacyLogprobs(generated, count, this.#name)
-    const pieces = this.tokenizer.pieces(prompt.tokens, { skipSpecialTokens })
-    const scored = scoredPrompt(prompt.tokens, pieces, opening.scores ?? [])
-    return legacyLogprobs([...scored, ...generated], count, this.#name)
+    const generated = legacyLogprobs(tokens, count, this.#name, echo?.length)
+    if (!echo || !opening) return generated
+    return joinLogprobs(echo.logprobs(opening.scores ?? [], count, this.#name), generated)
+  }
+
+  #echoOf(prompt: EncodedPrompt): Echo {
+    const known = this.#echoes.get(prompt)
+    const { skip_special_tokens: skipSpecialTokens, logprobs } = this.body
+    const isScored = logprobs !== undefined
+    const echo = known ?? new Echo(prompt, this.tokenizer, skipSpecialTokens, isScored)
+    this.#echoes.set(prompt, echo)
+    return echo
+  }
+
+  #alternativesOf(prompt: EncodedPrompt, scores: readonly PromptLogprob[], count: number) {
+    const known = this.#alternatives.get(prompt)
+    const alternatives = known ?? promptAlternatives(scores, count, this.tokenizer)
+    this.#alternatives.set(prompt, alternatives)
+    return alternatives
   }
 }

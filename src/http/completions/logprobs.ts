@@ -1,14 +1,13 @@
 // The `logprobs` of completions: four lists side by side, one entry a token.
 
-import type { OutputToken, PromptLogprob } from '../../engine/request.ts'
-import { codePoints } from '../generation/code-points.ts'
-import { bounded } from '../generation/prompt-logprobs.ts'
+import type { OutputToken } from '../../engine/request.ts'
+import { bounded } from '../generation/logprobs.ts'
 
 export interface LegacyLogprobs {
   tokens: string[]
   /** Null for the first token of an echoed prompt, which follows nothing. */
   token_logprobs: (number | null)[]
-  /** Most likely tokens by their text, best first, and the token itself. */
+  /** Most likely tokens by their text, best first but for texts that are numbers, and the token itself. */
   top_logprobs: (Record<string, number> | null)[]
   /** Code points of the choice's text before each token. */
   text_offset: number[]
@@ -17,32 +16,30 @@ export interface LegacyLogprobs {
 /**
  * @param count alternatives to list beside each token
  * @param name of a token
+ * @param start code points before the text that the offsets count from
  */
 export function legacyLogprobs(
   tokens: readonly OutputToken[],
   count: number,
   name: (id: number) => string,
+  start = 0,
 ): LegacyLogprobs {
   return {
     tokens: tokens.map(({ id }) => name(id)),
     token_logprobs: tokens.map(({ logprob }) => (logprob === undefined ? null : bounded(logprob))),
     top_logprobs: tokens.map((token) => alternatives(token, count, name)),
-    text_offset: tokens.map(({ offset }) => offset),
+    text_offset: tokens.map(({ offset }) => start + offset),
   }
 }
 
-/** The tokens of an echoed prompt with their scores, placed in its text. */
-export function scoredPrompt(
-  ids: readonly number[],
-  pieces: readonly string[],
-  scores: readonly PromptLogprob[],
-): OutputToken[] {
-  let offset = 0
-  return ids.map((id, index) => {
-    const token = { id, offset, logprob: scores[index]?.logprob, top: scores[index]?.top }
-    offset += codePoints(pieces[index])
-    return token
-  })
+/** The lists of two texts, one behind the other. */
+export function joinLogprobs(first: LegacyLogprobs, second: LegacyLogprobs): LegacyLogprobs {
+  return {
+    tokens: first.tokens.concat(second.tokens),
+    token_logprobs: first.token_logprobs.concat(second.token_logprobs),
+    top_logprobs: first.top_logprobs.concat(second.top_logprobs),
+    text_offset: first.text_offset.concat(second.text_offset),
+  }
 }
 
 function alternatives(

@@ -3,7 +3,8 @@
 import { ApiError } from '../../errors.ts'
 import type { PromptTokenizer } from '../context.ts'
 import { badField } from '../fields/errors.ts'
-import type { EncodedPrompt } from '../generation/requests.ts'
+import { commonPrefix } from '../generation/common-prefix.ts'
+import type { PromptTokens } from '../generation/requests.ts'
 import { type Truncation, truncate } from '../generation/truncation.ts'
 
 /** One prompt as the client gave it. */
@@ -36,34 +37,35 @@ export function parsePrompts(field: unknown, vocabSize: number, maxPrompts: numb
 
 export interface EncodeOptions {
   addSpecialTokens: boolean
-  skipSpecialTokens: boolean
   truncation: Truncation
   breakpoints: readonly number[]
+}
+
+/** A prompt as the engine reads it. */
+export interface EncodedPrompt extends PromptTokens {
+  /** The client's own text, if it gave one and all of it is read. */
+  given: string | undefined
+  /** How many tokens the tokenizer put before that text. */
+  added: number
 }
 
 /** The tokens of checked prompts; throws ApiError 400 for one that has none. */
 export function encodePrompts(
   prompts: readonly Prompt[],
   tokenizer: PromptTokenizer,
-  options: EncodeOptions,
+  { addSpecialTokens, truncation, breakpoints }: EncodeOptions,
 ): EncodedPrompt[] {
-  const { breakpoints, truncation } = options
+  const around = addSpecialTokens ? tokenizer.encode('') : []
   return prompts.map((prompt, index) => {
     const param = prompts.length === 1 ? 'prompt' : `prompt.${index}`
-    const all = typeof prompt === 'string' ? tokenizer.encode(prompt, options) : prompt
+    const isText = typeof prompt === 'string'
+    const all = isText ? tokenizer.encode(prompt, { addSpecialTokens }) : prompt
     if (all.length === 0) throw bad(param, `${param} has no tokens`)
-    const isCut = truncation.length !== undefined && truncation.length < all.length
-    const tokens = isCut ? truncate(all, truncation, specialsBefore(prompt, all, tokenizer)) : all
-    const text = typeof prompt === 'string' && !isCut ? prompt : tokenizer.decode(tokens, options)
-    return { tokens, text, breakpoints, param }
+    const added = isText ? commonPrefix(around, all) : 0
+    const tokens = truncate(all, truncation, added)
+    const given = isText && tokens.length === all.length ? prompt : undefined
+    return { tokens, given, added, breakpoints, param }
   })
-}
-
-/** How many tokens the tokenizer put before the text. */
-function specialsBefore(prompt: Prompt, tokens: readonly number[], tokenizer: PromptTokenizer) {
-  if (typeof prompt !== 'string') return 0
-  const [first] = tokenizer.encode(prompt, { addSpecialTokens: false })
-  return Math.max(0, tokens.indexOf(first))
 }
 
 function checkText(text: string, param: string): string {

@@ -2,6 +2,7 @@
 
 import type { Context } from 'hono'
 import type { PromptLogprob } from '../../engine/request.ts'
+import { ApiError } from '../../errors.ts'
 import type { AppEnv, ServerContext } from '../context.ts'
 import type { Batch } from '../generation/batch.ts'
 import { readBody } from '../generation/body.ts'
@@ -13,7 +14,7 @@ import { truncationOf } from '../generation/truncation.ts'
 import { usageOf } from '../generation/usage.ts'
 import { resolveModel } from '../system/models.ts'
 import { ChoiceWriter } from './choices.ts'
-import { encodePrompts, parsePrompts } from './prompts.ts'
+import { type EncodedPrompt, encodePrompts, parsePrompts } from './prompts.ts'
 import { type CompletionBody, parseCompletionBody } from './schema.ts'
 
 /** Handles POST /v1/completions. Everything is checked and admitted before the status is sent. */
@@ -29,10 +30,10 @@ export async function createCompletion(
   checkAtDoor(given.length, samples, body, server)
   const prompts = encodePrompts(given, tokenizer, {
     addSpecialTokens: body.add_special_tokens,
-    skipSpecialTokens: body.skip_special_tokens,
     truncation: truncationOf(body, body.max_tokens, server.model),
     breakpoints: body.prompt_cache_breakpoint,
   })
+  checkScores(body, prompts)
 
   const keys = envelope(c, server, {
     ...{ prefix: 'cmpl', object: 'text_completion', model },
@@ -56,11 +57,27 @@ export async function createCompletion(
 
 type Keys = Envelope<'text_completion'>
 
+/** Log-probabilities of prompt tokens in one reply; so many are about 100 MB of JSON. */
+const MAX_SCORES = 4_000_000
+
 /** Alternatives beside each prompt token; undefined: prompts are not scored. */
 function wantedScores({ echo, logprobs, prompt_logprobs }: CompletionBody): number | undefined {
   const echoed = echo ? logprobs : undefined
   if (echoed === undefined) return prompt_logprobs
   return Math.max(echoed, prompt_logprobs ?? 0)
+}
+
+/** What a reply says of every prompt token is bounded, as bodies are. */
+function checkScores(body: CompletionBody, prompts: readonly EncodedPrompt[]): void {
+  const wanted = wantedScores(body)
+  if (wanted === undefined) return
+  const tokens = prompts.reduce((sum, prompt) => sum + prompt.tokens.length, 0)
+  const scores = tokens * body.n * (wanted + 1)
+  if (scores <= MAX_SCORES) return
+  const message =
+    `prompt tokens times n times alternatives is ${scores}; at most ${MAX_SCORES} can be reported ` +
+    'in one reply: send fewer prompts, or ask for fewer alternatives'
+  throw new ApiError(400, message, { param: 'logprobs' })
 }
 
 async function wholeReply(

@@ -19,6 +19,8 @@ const MAX_STOP_TOKENS = 128
 const MAX_BAD_WORDS = 128
 const MAX_BAD_WORD_LENGTH = 128
 const MAX_TOKENS = 2 ** 31 - 1
+/** Most fields of a body, several times what all servers know together. */
+const MAX_FIELDS = 512
 
 const stops = `a string or a list of at most ${MAX_STOPS} strings`
 const badWords = `a list of at most ${MAX_BAD_WORDS} strings`
@@ -87,6 +89,13 @@ export function parseFields<Schema extends z.ZodObject>(
   schema: Schema,
   raw: Record<string, unknown>,
 ): Parsed<z.output<Schema>> {
+  const count = Object.keys(raw).length
+  if (count > MAX_FIELDS) {
+    throw new ApiError(
+      400,
+      `the request body has ${count} fields; at most ${MAX_FIELDS} are allowed`,
+    )
+  }
   const given = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== null))
   const known = (field: string) => Object.hasOwn(schema.shape, field)
   for (const [field, value] of Object.entries(given)) {

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import type { SamplingParams } from '../../engine/request.ts'
 import { badField, memberPath } from './errors.ts'
-import { numberFrom, wholeNumberFrom } from './kinds.ts'
+import { numberFrom, recordOf, wholeNumberFrom } from './kinds.ts'
 
 const MAX_BIASES = 1024
 const MAX_ALLOWED_TOKENS = 65_536
@@ -31,12 +31,7 @@ export const samplingFields = {
   repetition_penalty: numberFrom(0.01, 10).optional(),
   presence_penalty: numberFrom(-2, 2).optional(),
   frequency_penalty: numberFrom(-2, 2).optional(),
-  // Counted before the members are checked, so that a huge object is not walked for its faults.
-  logit_bias: z
-    .record(z.string(), z.unknown(), biases)
-    .refine((entries) => Object.keys(entries).length <= MAX_BIASES, biases)
-    .pipe(z.record(z.string(), numberFrom(-100, 100)))
-    .optional(),
+  logit_bias: recordOf(MAX_BIASES, numberFrom(-100, 100), biases).optional(),
   allowed_token_ids: tokenIds(1, MAX_ALLOWED_TOKENS).optional(),
 }
 

@@ -5,17 +5,19 @@ import { z } from 'zod'
 import { ApiError } from '../../errors.ts'
 import type { GrammarSpec } from '../../grammar/guide.ts'
 import { badField } from './errors.ts'
-import { truth } from './kinds.ts'
+import { jsonSchema, truth } from './kinds.ts'
 
-const schema = z.looseObject({}, 'a JSON schema, which is an object')
-const choices = 'a list of at least 1 string'
+/** More than any grammar takes. */
+const MAX_CHOICES = 10_000
+
+const choices = `a list of 1 to ${MAX_CHOICES} strings`
 const formats = 'text, json_object or json_schema'
 
-const jsonSchema = z.looseObject(
+const namedSchema = z.looseObject(
   {
     name: z.string('a string').nullish(),
     description: z.string('a string').nullish(),
-    schema: schema.nullish(),
+    schema: jsonSchema.nullish(),
     strict: truth.nullish(),
   },
   'an object with a schema',
@@ -28,8 +30,8 @@ export const structuredFields = {
       [
         z.looseObject({ type: z.literal('text') }),
         // A schema beside it is what llama-server takes.
-        z.looseObject({ type: z.literal('json_object'), schema: schema.nullish() }),
-        z.looseObject({ type: z.literal('json_schema'), json_schema: jsonSchema }),
+        z.looseObject({ type: z.literal('json_object'), schema: jsonSchema.nullish() }),
+        z.looseObject({ type: z.literal('json_schema'), json_schema: namedSchema }),
       ],
       {
         // The one is said of the discriminator, the other of the whole.
@@ -41,10 +43,16 @@ export const structuredFields = {
   structured_outputs: z
     .looseObject(
       {
-        json: z.union([schema, z.string()], 'a JSON schema, as an object or a string').nullish(),
+        json: z
+          .union([jsonSchema, z.string()], 'a JSON schema, as an object or a string')
+          .nullish(),
         json_object: truth.nullish(),
         regex: z.string('a regular expression').nullish(),
-        choice: z.array(z.string(choices), choices).min(1, choices).nullish(),
+        choice: z
+          .array(z.string(choices), choices)
+          .min(1, choices)
+          .max(MAX_CHOICES, choices)
+          .nullish(),
         grammar: z.string('a grammar in EBNF').nullish(),
         structural_tag: z.undefined('nothing: it is not supported').nullish(),
       },

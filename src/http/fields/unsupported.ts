@@ -38,15 +38,41 @@ const UNSUPPORTED: ReadonlyMap<string, unknown> = new Map<string, unknown>([
   ['max_output_tokens', undefined],
   ['response_format', { type: 'text' }],
   ['prompt_logprobs', undefined],
-  ['input', undefined],
-  ['prompt', undefined],
-  ['messages', undefined],
   ['echo', false],
   ['best_of', 1],
   ['modalities', ['text']],
   ['audio', undefined],
   ['web_search_options', undefined],
   ['chat_template', undefined],
+  ['chat_template_kwargs', {}],
+  ['continue_final_message', false],
+  ['add_generation_prompt', true],
+  ['add_special_tokens', undefined],
+  ['truncate_prompt_tokens', undefined],
+  ['truncation_side', undefined],
+  ['logprobs', false],
+  ['return_token_ids', false],
+  ['return_tokens_as_token_ids', false],
+  ['max_tool_calls', undefined],
+  ['n_predict', undefined],
+  ['max_new_tokens', undefined],
+  ['min_length', 0],
+  ['top_a', 0],
+  ['tfs_z', 1],
+  ['top_n_sigma', -1],
+  ['dynatemp_range', 0],
+  ['samplers', undefined],
+  ['logits_processors', []],
+  ['repetition_detection', undefined],
+  ['t_max_predict_ms', undefined],
+  ['lora', []],
+])
+
+/** Fields that say what to answer, by the route that has them. */
+const INPUTS: ReadonlyMap<string, string> = new Map([
+  ['prompt', '/v1/completions'],
+  ['messages', '/v1/chat/completions'],
+  ['input', '/v1/responses'],
 ])
 
 /** Whether the field is refused, or would be with another value. */
@@ -56,6 +82,13 @@ export function isUnsupported(field: string): boolean {
 
 /** Throws ApiError 400 if the field asks for something that is not supported. */
 export function refuseUnsupported(field: string, value: unknown): void {
+  const route = INPUTS.get(field)
+  if (route !== undefined) {
+    throw new ApiError(400, `${field} is a field of ${route}, not of this route`, {
+      param: field,
+      code: 'unsupported_parameter',
+    })
+  }
   if (!UNSUPPORTED.has(field)) return
   const neutral = UNSUPPORTED.get(field)
   if (neutral !== undefined && Bun.deepEquals(value, neutral)) return

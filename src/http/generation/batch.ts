@@ -35,7 +35,7 @@ export class Batch {
       throw error
     }
     if (signal.aborted) batch.abort()
-    signal.addEventListener('abort', () => batch.abort(), { once: true })
+    else signal.addEventListener('abort', () => batch.abort(), { once: true })
     return batch
   }
 

@@ -1,4 +1,4 @@
-// Reads and checks the body of a request that generates.
+// Reads and checks the body of a request.
 
 import type { Context } from 'hono'
 import type { AppEnv, ServerContext } from '../context.ts'
@@ -14,10 +14,13 @@ export async function readBody<Body>(
   { limits }: ServerContext,
   parse: (raw: Record<string, unknown>) => Parsed<Body>,
 ): Promise<Body> {
-  const { body, ignored } = parse(await readJsonObject(c.req.raw, limits.maxBodyBytes))
+  const record = c.get('record')
+  const raw = await readJsonObject(c.req.raw, limits.maxBodyBytes)
+  record.begin()
+  const { body, ignored } = parse(raw)
   if (ignored.length > 0) {
     const fields = ignored.slice(0, MAX_LISTED).map((name) => name.slice(0, 40))
-    c.get('record').log.debug('ignored fields', { fields })
+    record.log.debug('ignored fields', { fields })
   }
   return body
 }

@@ -2,9 +2,7 @@
 
 import type { PromptLogprob } from '../../engine/request.ts'
 import type { PromptTokenizer } from '../context.ts'
-
-/** Least log-probability that is sent, as at OpenAI: JSON has no infinity. */
-const FLOOR = -9999
+import { bounded } from './logprobs.ts'
 
 export interface PromptAlternative {
   logprob: number
@@ -25,29 +23,11 @@ export function promptAlternatives(
   return scores.map((score) => {
     if (score === undefined) return null
     const top = score.top.slice(0, count)
-    const rank = score.top.findIndex(({ id }) => id === score.id)
-    const entries = top.map(({ id, logprob }, index) => ({ id, logprob, rank: index + 1 }))
-    if (!top.some(({ id }) => id === score.id)) {
-      entries.push({ id: score.id, logprob: score.logprob, rank: rank + 1 })
-    }
-    return Object.fromEntries(
-      entries.map(({ id, logprob, rank }) => [
-        id,
-        { logprob: bounded(logprob), rank: rank || null, decoded_token: tokenizer.display(id) },
-      ]),
-    )
+    const isListed = top.some(({ id }) => id === score.id)
+    const entries = [...top, ...(isListed ? [] : [score])].map(({ id, logprob }, index) => {
+      const rank = index < top.length ? index + 1 : null
+      return [id, { logprob: bounded(logprob), rank, decoded_token: tokenizer.display(id) }]
+    })
+    return Object.fromEntries(entries)
   })
-}
-
-/** A log-probability as it may be sent. */
-export function bounded(logprob: number): number {
-  return Math.max(FLOOR, logprob)
-}
-
-/** How tokens are named in log-probabilities: by their text or, if asked for, as `token_id:5`. */
-export function tokenNames(
-  tokenizer: Pick<PromptTokenizer, 'display'>,
-  asIds: boolean,
-): (id: number) => string {
-  return asIds ? (id) => `token_id:${id}` : (id) => tokenizer.display(id)
 }

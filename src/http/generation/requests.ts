@@ -1,16 +1,17 @@
-// From checked fields to running generations: the door, the grammar, the engine's requests.
+// From checked fields to running generations: the grammar, and the engine's requests.
 
 import type { Context } from 'hono'
 import type { GenerationRequest } from '../../engine/request.ts'
 import { ApiError } from '../../errors.ts'
 import type { GuideFactory } from '../../grammar/guide.ts'
-import type { AppEnv, ServerContext } from '../context.ts'
+import type { AppEnv, ServedModel, ServerContext } from '../context.ts'
 import { badField } from '../fields/errors.ts'
 import type { GenerationFields } from '../fields/generation.ts'
 import { checkTokenIds, sampleSeed, toSampling } from '../fields/sampling.ts'
 import { type NamedSpec, structureOf } from '../fields/structured.ts'
 import { bannedRuns } from './bad-words.ts'
 import { Batch } from './batch.ts'
+import type { Samples } from './door.ts'
 
 /** What the engine reads before it generates. */
 export interface PromptTokens {
@@ -19,17 +20,6 @@ export interface PromptTokens {
   breakpoints: readonly number[]
   /** The field that holds them, for messages. */
   param: string
-}
-
-/** The same with its text, as `echo` repeats it. */
-export interface EncodedPrompt extends PromptTokens {
-  text: string
-}
-
-/** How many samples of each prompt, and the field that asks for them. */
-export interface Samples {
-  count: number
-  field: 'n' | 'best_of'
 }
 
 /** What a route wants of its generations, beside the fields that all routes have. */
@@ -51,69 +41,41 @@ export interface GenerationPlan {
 }
 
 /**
- * Starts the generations of a request that `checkAtDoor` let in, prompt by prompt, the samples of
- * each side by side. Everything that can be wrong is found here, before a status is sent: throws ApiError 400 for bad
- * fields, 429 if the queue is full.
- */
-export async function startGenerations(
-  c: Context<AppEnv>,
-  server: ServerContext,
-  plan: GenerationPlan,
-): Promise<Batch> {
-  const { engine, grammars, tokenizer } = server
-  const record = c.get('record')
-  for (const { tokens } of plan.prompts) {
-    record.addPrompt(() => tokenizer.decode(tokens, { skipSpecialTokens: false }))
-  }
-  const structure = plan.structure ?? structureOf(plan.body)
-  const guide = structure && (await grammars.compile(structure.spec, structure.param))
-  const requests = toRequests(plan, guide, server)
-  // Others may have come since the first look; from here to the queue nothing waits.
-  checkQueue(plan.prompts.length * plan.samples, server)
-  try {
-    return Batch.submit(engine, requests, record, c.req.raw.signal)
-  } catch (error) {
-    throw inField(error, plan.prompts)
-  }
-}
-
-/** What the engine says of a prompt, said of the field that the prompt came from. */
-function inField(error: unknown, prompts: readonly PromptTokens[]): unknown {
-  const isOfPrompt = error instanceof ApiError && error.param === 'prompt'
-  if (!isOfPrompt || prompts.length > 1) return error
-  return new ApiError(error.status, error.message, { param: prompts[0].param, code: error.code })
-}
-
-/**
- * Turns a request away while that is cheap: before its prompts are tokenized. Throws ApiError 400
- * if it could never be admitted, 429 if the queue is full now.
+ * Turns a request away while that is cheap, before its prompts are tokenized. Throws ApiError 400
+ * for token ids that do not exist or more generations than could be admitted, 429 if the queue is full.
  * @param prompts their number
  */
 export function checkAtDoor(
   prompts: number,
   samples: Samples,
   body: GenerationFields,
-  server: ServerContext,
+  { door, tokenizer }: ServerContext,
 ): void {
-  checkTokenIds(body, server.tokenizer.vocabSize)
-  const generations = prompts * samples.count
-  const room = server.engine.stats().slots + server.limits.maxQueue
-  if (generations > room) {
-    throw new ApiError(
-      400,
-      `prompts times ${samples.field} is ${generations}; at most ${room} are allowed`,
-      { param: prompts > 1 ? 'prompt' : samples.field },
-    )
-  }
-  checkQueue(generations, server)
+  checkTokenIds(body, tokenizer.vocabSize)
+  door.check(prompts, samples)
 }
 
-function checkQueue(generations: number, { engine, limits }: ServerContext): void {
-  const { freeSlots, waiting } = engine.stats()
-  if (waiting + generations <= freeSlots + limits.maxQueue) return
-  throw new ApiError(429, `the queue is full: ${waiting} sequences are waiting`, {
-    code: 'queue_full',
-    retryAfter: 1,
+/**
+ * Starts the generations of a request that `checkAtDoor` let in, prompt by prompt, the samples of
+ * each side by side. Throws ApiError 400 for what is wrong with a prompt or the format of the answer,
+ * 429 if the queue is full by now; all before a status is sent.
+ */
+export async function startGenerations(
+  c: Context<AppEnv>,
+  server: ServerContext,
+  plan: GenerationPlan,
+): Promise<Batch> {
+  const { door, engine, grammars, tokenizer } = server
+  const record = c.get('record')
+  const { signal } = c.req.raw
+  for (const { tokens } of plan.prompts) {
+    record.addPrompt(() => tokenizer.decode(tokens, { skipSpecialTokens: false }))
+  }
+  const structure = plan.structure ?? structureOf(plan.body)
+  return door.hold(plan.prompts.length * plan.samples, async () => {
+    const guide = structure && (await grammars.compile(structure.spec, structure.param))
+    if (signal.aborted) throw new ApiError(499, 'the client left')
+    return Batch.submit(engine, toRequests(plan, guide, server), record, signal)
   })
 }
 
@@ -128,6 +90,7 @@ function toRequests(
     sampling.bannedSequences = bannedRuns(body.bad_words, tokenizer)
   }
   return plan.prompts.map(({ tokens, breakpoints, param }, promptIndex) => {
+    checkLength(tokens.length, plan, param, model)
     checkBreakpoints(breakpoints, tokens.length, param)
     return Array.from({ length: samples }, (_, sample) => ({
       id: `${plan.id}-${promptIndex * samples + sample}`,
@@ -148,6 +111,19 @@ function toRequests(
       cacheBreakpoints: [...new Set(breakpoints)].sort((a, b) => a - b),
     }))
   })
+}
+
+/** Of all prompts before one is started; the engine would say the same of each. */
+function checkLength(
+  length: number,
+  plan: GenerationPlan,
+  prompt: string,
+  { maxModelLen }: ServedModel,
+): void {
+  if (maxModelLen === undefined) return
+  if (length + Math.min(plan.maxTokens(length), 1) <= maxModelLen) return
+  const message = `${prompt} has ${length} tokens; the model takes ${maxModelLen} with the completion`
+  throw new ApiError(400, message, { param: prompt, code: 'context_length_exceeded' })
 }
 
 function checkBreakpoints(positions: readonly number[], length: number, prompt: string): void {

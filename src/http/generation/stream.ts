@@ -14,6 +14,9 @@ export type StreamOptions =
   | { include_usage?: boolean | null; continuous_usage_stats?: boolean | null }
   | undefined
 
+/** Sends a choice, and further keys of its chunk. */
+type SendChoice = (choice: { index: number }, more?: object) => void
+
 /**
  * Streams what `start` makes of the outputs: it gets a function that sends one choice, perhaps with
  * more keys beside the choices, and returns one that takes each output with the index of its
@@ -25,22 +28,27 @@ export function streamReply(
   keys: Envelope<string>,
   batch: Batch,
   options: StreamOptions,
-  start: (send: (choice: object, more?: object) => void) => (index: number, output: Output) => void,
+  start: (send: SendChoice) => (index: number, output: Output) => void,
 ): Response {
   const record = c.get('record')
   record.isStreaming = true
   const includesUsage = options?.include_usage === true
-  /** As OpenAI, every chunk before the last has a null; as vLLM, it may have the usage so far. */
-  const usage = () => {
+  const counts = Array.from({ length: batch.size }, () => 0)
+  /** As OpenAI, every chunk before the last has a null; as vLLM, it may have what its choice cost. */
+  const usage = (index: number) => {
     if (!includesUsage) return {}
-    return { usage: options.continuous_usage_stats ? usageOf(record) : null }
+    return { usage: options.continuous_usage_stats ? usageOf(record, counts[index]) : null }
   }
   return eventStream({
     pingIntervalMs: limits.pingIntervalMs,
     async run(send) {
-      const sendChoice = (choice: object, more: object = {}) =>
-        send({ ...keys, choices: [choice], ...usage(), ...more })
-      await batch.follow(start(sendChoice))
+      const take = start((choice, more = {}) =>
+        send({ ...keys, choices: [choice], ...usage(choice.index), ...more }),
+      )
+      await batch.follow((index, output) => {
+        counts[index] += output.tokens.length
+        take(index, output)
+      })
       if (includesUsage) send({ ...keys, choices: [], usage: usageOf(record) })
     },
     errorBody: (error) => toApiError(error, c.get('requestId'), record.log).body(),

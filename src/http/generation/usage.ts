@@ -19,12 +19,15 @@ export interface Usage {
   }
 }
 
-/** The usage of a request whose generations have ended. */
-export function usageOf(record: RequestRecord): Usage {
+/**
+ * The usage of a request as far as it is known: all of it once its generations have ended.
+ * @param completionTokens those of one choice, if it is about that
+ */
+export function usageOf(record: RequestRecord, completionTokens = record.completionTokens): Usage {
   return {
     prompt_tokens: record.promptTokens,
-    completion_tokens: record.completionTokens,
-    total_tokens: record.promptTokens + record.completionTokens,
+    completion_tokens: completionTokens,
+    total_tokens: record.promptTokens + completionTokens,
     prompt_tokens_details: {
       cached_tokens: record.cachedTokens,
       cache_write_tokens: record.cacheWriteTokens,

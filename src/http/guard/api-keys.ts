@@ -7,9 +7,7 @@ import { ApiError, ConfigError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { AppEnv } from '../context.ts'
 import { errorResponse } from '../errors.ts'
-
-/** The routes that need no key. All others do, also those that do not exist. */
-export const OPEN_PATHS: readonly string[] = ['/health', '/ready']
+import { PROBE_PATHS } from '../system/probes.ts'
 
 /** What a request header can carry and a person can see. */
 const KEY = /^[!-~]+$/
@@ -40,13 +38,13 @@ export async function readApiKeyFile(file: string, log: Logger): Promise<string[
 }
 
 /**
- * Lets only requests with one of these keys pass, as `authorization: Bearer KEY` or as `x-api-key`.
- * Others get status 401 before their bodies are read.
+ * Lets only probes and requests with one of these keys pass, as `authorization: Bearer KEY` or as
+ * `x-api-key`. Others get status 401 before their bodies are read, also for routes that do not exist.
  */
 export function requireApiKey(keys: readonly string[]): MiddlewareHandler<AppEnv> {
   const digests = keys.map(digest)
   return async (c, next) => {
-    if (OPEN_PATHS.includes(c.req.path)) return next()
+    if (PROBE_PATHS.includes(c.req.path)) return next()
     const given = [bearerToken(c.req.header('authorization')), c.req.header('x-api-key')]
     const sent = given.filter((key) => key !== undefined && key !== '') as string[]
     if (sent.some((key) => isAmong(digest(key), digests))) return next()

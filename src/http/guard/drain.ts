@@ -1,18 +1,16 @@
 // The end of a server's life: requests that were accepted finish, new ones are sent elsewhere.
 
 import type { MiddlewareHandler } from 'hono'
-import { ApiError } from '../../errors.ts'
 import type { AppEnv } from '../context.ts'
-import { errorResponse } from '../errors.ts'
-
-/** Seconds until a client may find another server behind the address. */
-export const RETRY_AFTER = 2
+import { errorResponse, unavailable } from '../errors.ts'
 
 /** Counts the requests at work, so that the last one can be waited for. */
 export class Drain {
   #running = 0
   #isActive = false
   readonly #emptied = Promise.withResolvers<void>()
+  /** By each request whose reply has not begun: ends its wait. */
+  readonly #cuts = new Set<(reason: Error) => void>()
 
   /** Whether new work is refused. */
   get isActive(): boolean {
@@ -24,7 +22,9 @@ export class Drain {
     return this.#running
   }
 
+  /** Counts a request until `leave`; throws ApiError 503 if it comes too late. */
   enter(): void {
+    if (this.#isActive) throw this.refusal()
     this.#running++
   }
 
@@ -40,30 +40,52 @@ export class Drain {
     return this.#emptied.promise
   }
 
+  /** Like `begin`, and ends by ApiError 503 all that waits for a reply, be it at work or not. */
+  cut(): void {
+    this.begin()
+    const message = 'the server stopped this request before it was finished'
+    for (const reject of this.#cuts) reject(unavailable(message, 'request_aborted'))
+  }
+
+  /** What the work resolves to, unless it is cut before. */
+  async untilCut<Value>(work: Promise<Value>): Promise<Value> {
+    const { promise, reject } = Promise.withResolvers<never>()
+    this.#cuts.add(reject)
+    try {
+      return await Promise.race([work, promise])
+    } finally {
+      this.#cuts.delete(reject)
+    }
+  }
+
+  /** What a request is told that comes during a drain. */
+  refusal(): Error {
+    return unavailable('the server is shutting down and takes no new requests', 'draining')
+  }
+
   #settle(): void {
     if (this.#isActive && this.#running === 0) this.#emptied.resolve()
   }
 }
 
 /**
- * Counts requests that bring work, which are those with method POST, until their records end;
- * during a drain they get status 503 and lose their connection, so that a balancer opens the next
- * one elsewhere.
+ * For routes that bring work: counts their requests from when their bodies are in until their records
+ * end. During a drain new ones get status 503, and every reply ends its connection, so that a balancer
+ * opens the next one elsewhere.
  */
-export function refuseWhileDraining(drain: Drain): MiddlewareHandler<AppEnv> {
+export function countWork(drain: Drain): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
-    if (c.req.method !== 'POST') return next()
-    if (drain.isActive) {
-      const error = new ApiError(503, 'the server is shutting down and takes no new requests', {
-        code: 'draining',
-        retryAfter: RETRY_AFTER,
-      })
-      const response = errorResponse(error, c)
-      response.headers.set('connection', 'close')
-      return response
+    const record = c.get('record')
+    record.onBegin(() => {
+      drain.enter()
+      record.onEnd(() => drain.leave())
+    })
+    try {
+      if (drain.isActive) throw drain.refusal()
+      await drain.untilCut(next())
+    } catch (error) {
+      c.res = errorResponse(error, c)
     }
-    drain.enter()
-    c.get('record').onEnd(() => drain.leave())
-    return next()
+    if (drain.isActive) c.res.headers.set('connection', 'close')
   }
 }

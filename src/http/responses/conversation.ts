@@ -6,15 +6,18 @@ import { conversationOf, encodeConversation, requireChatTemplate } from '../chat
 import { checkTemplateKnowsTools, forcedCalls, type ToolUse, toolUse } from '../chat/tools.ts'
 import type { ServerContext, ToolCallStyle } from '../context.ts'
 import type { NamedSpec } from '../fields/structured.ts'
-import type { EncodedPrompt } from '../generation/requests.ts'
-import { type Item, toItems, toMessages } from './items.ts'
+import { commonPrefix } from '../generation/common-prefix.ts'
+import type { PromptTokens } from '../generation/requests.ts'
+import { fit } from './fit.ts'
+import { type Item, toItems } from './items.ts'
 import type { ResponseObject } from './response.ts'
 import { formatOf, type ResponsesBody } from './schema.ts'
 import type { StoredResponse } from './store.ts'
 import { toChatTools } from './tools.ts'
+import { toMessages } from './turns.ts'
 
 /** A response that later ones may continue. */
-export type Stored = StoredResponse<ResponseObject, ChatMessage>
+export type Stored = StoredResponse<ResponseObject, Item, ChatMessage>
 
 /** What a response goes on from. */
 export interface ResponseContext {
@@ -23,7 +26,7 @@ export interface ResponseContext {
   /** Everything said so far but instructions, which hold for one response only. */
   messages: ChatMessage[]
   /** With the ends of prompts among its breakpoints. */
-  prompt: EncodedPrompt & { ends: readonly number[] }
+  prompt: PromptTokens & { ends: readonly number[] }
   use: ToolUse | undefined
   style: ToolCallStyle
   /** The format of the answer, if it has one. */
@@ -36,9 +39,9 @@ export interface ResponseContext {
  * Throws ApiError 400 for bad input, 404 for an unknown `previous_response_id`.
  */
 export function contextOf(body: ResponsesBody, server: ServerContext): ResponseContext {
-  const template = requireChatTemplate(server)
+  const template = requireChatTemplate(server, 'input')
   const previous = findPrevious(body, server)
-  const use = toolUse(toChatTools(body))
+  const use = toolUse(toChatTools(body), 'name')
   checkTemplateKnowsTools(use, template)
   const format = formatOf(body)
   if (format && use && use.mode !== 'none') {
@@ -50,22 +53,26 @@ export function contextOf(body: ResponsesBody, server: ServerContext): ResponseC
   if (messages.length === 0) {
     throw new ApiError(400, 'input has no messages; send at least 1', { param: 'input' })
   }
-  const encode = (turns: readonly ChatMessage[]) => {
+  const encode = (turns: readonly ChatMessage[], keepsBreakpoints: boolean) => {
     const shown = [...instructionsOf(body), ...turns]
-    const conversation = conversationOf({ messages: shown, tools: use?.tools })
+    const conversation = conversationOf({ messages: shown, tools: use?.tools }, 'input')
     return encodeConversation(conversation, template, server.tokenizer, {
       addSpecialTokens: false,
       truncation: { length: undefined, side: 'left' },
-      breakpoints: breakpointPlaces(shown),
+      breakpoints: keepsBreakpoints ? breakpointPlaces(shown) : [],
     })
   }
-  const encoded = body.truncation === 'auto' ? fit(messages, encode, server) : encode(messages)
+  const { maxModelLen } = server.model
+  const encoded =
+    body.truncation === 'auto' && maxModelLen !== undefined
+      ? fit(messages, encode, { maxModelLen, maxTokens: body.max_output_tokens })
+      : encode(messages, true)
   const ends = keptEnds(body, encoded.tokens, previous)
   const breakpoints = [...encoded.breakpoints, ...ends]
   return {
     input,
     messages,
-    prompt: { ...encoded, breakpoints, ends, param: 'input' },
+    prompt: { ...encoded, breakpoints, ends },
     use,
     style: template.toolCallStyle,
     structure: forcedCalls(use) ?? format,
@@ -73,18 +80,18 @@ export function contextOf(body: ResponsesBody, server: ServerContext): ResponseC
 }
 
 /**
- * Where states are kept: at the ends of prompts, the new one's and those of responses before it. All
- * of them, because a state is used again only where the prompt was cut at the same places before it.
+ * Where states are kept: at the end of the new prompt if the response is stored, and at the ends of
+ * those before it in any case, because a state is used again only where the prompt was cut at the
+ * same places before it.
  */
 export function keptEnds(
-  { store }: ResponsesBody,
+  { store }: Pick<ResponsesBody, 'store'>,
   tokens: readonly number[],
-  previous: Stored | undefined,
+  previous: Pick<Stored, 'prompt' | 'promptEnds'> | undefined,
 ): number[] {
-  if (!store) return []
-  const common = previous ? commonLength(previous.prompt, tokens) : 0
+  const common = previous ? commonPrefix(previous.prompt, tokens) : 0
   const ends = previous?.promptEnds.filter((end) => end <= common) ?? []
-  return [...ends, tokens.length]
+  return store ? [...ends, tokens.length] : ends
 }
 
 function findPrevious(
@@ -103,27 +110,4 @@ function findPrevious(
 function instructionsOf({ instructions }: ResponsesBody): ChatMessage[] {
   if (instructions === undefined) return []
   return [{ role: 'system', content: [{ type: 'text', text: instructions }] }]
-}
-
-/** Drops the oldest turns until the rest leaves room for an answer; instructions stay. */
-function fit(
-  messages: readonly ChatMessage[],
-  encode: (turns: readonly ChatMessage[]) => EncodedPrompt,
-  { model: { maxModelLen = Number.POSITIVE_INFINITY } }: ServerContext,
-): EncodedPrompt {
-  // Rendering is not for free: the first turn that may stay is found by halving.
-  let [dropped, most] = [0, messages.length - 1]
-  while (dropped < most) {
-    const middle = Math.floor((dropped + most) / 2)
-    if (encode(messages.slice(middle)).tokens.length < maxModelLen) most = middle
-    else dropped = middle + 1
-  }
-  return encode(messages.slice(dropped))
-}
-
-function commonLength(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  const length = Math.min(a.length, b.length)
-  let at = 0
-  while (at < length && a[at] === b[at]) at++
-  return at
 }

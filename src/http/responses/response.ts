@@ -1,7 +1,7 @@
 // The response object: what was asked, what came of it.
 
 import type { ToolCall } from '../chat/replies.ts'
-import { newId } from './items.ts'
+import { type CallItem, type ItemStatus, newId } from './items.ts'
 import type { ResponsesBody } from './schema.ts'
 
 /** A token of the answer as the responses and chat APIs list it. */
@@ -19,23 +19,12 @@ export interface OutputText {
   logprobs: AnswerToken[]
 }
 
-export type ItemStatus = 'in_progress' | 'completed' | 'incomplete'
-
 export interface MessageItem {
   id: string
   type: 'message'
   status: ItemStatus
   role: 'assistant'
   content: OutputText[]
-}
-
-export interface CallItem {
-  id: string
-  type: 'function_call'
-  status: ItemStatus
-  call_id: string
-  name: string
-  arguments: string
 }
 
 export type OutputItem = MessageItem | CallItem
@@ -91,7 +80,7 @@ export function responseObject(frame: ResponseFrame, outcome: Outcome) {
     service_tier: 'default',
     store: body.store,
     temperature: frame.sampling.temperature,
-    text: body.text?.format ? body.text : { format: { type: 'text' } },
+    text: { ...body.text, format: body.text?.format ?? { type: 'text' } },
     tool_choice: body.tool_choice ?? 'auto',
     tools: body.tools,
     top_logprobs: body.top_logprobs ?? 0,

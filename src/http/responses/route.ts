@@ -3,7 +3,6 @@
 import type { Context } from 'hono'
 import type { Output } from '../../engine/request.ts'
 import { chatLogprobs, tokensOfText } from '../chat/logprobs.ts'
-import type { ChatMessage } from '../chat/messages.ts'
 import { type Reply, ReplyReader } from '../chat/replies.ts'
 import { maxTokensOf } from '../chat/schema.ts'
 import { showsMarks } from '../chat/tool-calls.ts'
@@ -11,7 +10,7 @@ import type { AppEnv, ServerContext } from '../context.ts'
 import { toApiError } from '../errors.ts'
 import type { Batch } from '../generation/batch.ts'
 import { readBody } from '../generation/body.ts'
-import { tokenNames } from '../generation/prompt-logprobs.ts'
+import { tokenNames } from '../generation/logprobs.ts'
 import { checkAtDoor, startGenerations } from '../generation/requests.ts'
 import { usageOf } from '../generation/usage.ts'
 import { eventStream } from '../sse.ts'
@@ -20,11 +19,13 @@ import { contextOf, type ResponseContext } from './conversation.ts'
 import { newId } from './items.ts'
 import type { ResponseFrame, ResponseObject, ResponseUsage } from './response.ts'
 import { parseResponsesBody, toGenerationFields, wantedLogprobs } from './schema.ts'
+import { toMessages } from './turns.ts'
 import { type ResponseEvent, ResponseWriter } from './writer.ts'
 
 /** Handles POST /v1/responses. Everything is checked and admitted before the status is sent. */
 export async function createResponse(c: Context<AppEnv>, server: ServerContext): Promise<Response> {
-  const body = await readBody(c, server, parseResponsesBody)
+  const given = await readBody(c, server, parseResponsesBody)
+  const body = { ...given, store: given.store && server.limits.maxStoredResponses > 0 }
   const model = resolveModel(body.model, server.model)
   const fields = toGenerationFields(body)
   checkAtDoor(1, { count: 1, field: 'n' }, fields, server)
@@ -95,24 +96,26 @@ async function follow(
   const reader = new ReplyReader(context.use, context.style)
   const count = wantedLogprobs(body)
   const name = tokenNames(server.tokenizer, false)
-  const said: Reply[] = []
   let finish: Output['finish']
   const tokensOf = (reply: Reply) => {
     if (count === undefined) return []
     const tokens = tokensOfText(reply, body.include_stop_str_in_output)
     return chatLogprobs(tokens, count, server.tokenizer, name).content
   }
-  writer.start()
   try {
+    writer.start()
     await batch.follow((_, output) => {
       const reply = reader.add(output)
       finish = output.finish
       if (!reply) return
-      said.push(reply)
-      writer.addText(reply.text, tokensOf(reply))
+      // The tokens of calls are none of a text.
+      if (reply.text !== '' || reply.calls.length === 0) {
+        writer.addText(reply.text, tokensOf(reply))
+      }
       for (const call of reply.calls) writer.addCall(call)
     })
   } catch (error) {
+    batch.abort()
     // A stream has begun with status 200: its events say what happened.
     if (!body.stream) throw error
     writer.fail(toApiError(error, c.get('requestId'), c.get('record').log).body().error)
@@ -121,32 +124,29 @@ async function follow(
   if (finish === undefined) return undefined
   const status = finish.reason === 'length' ? 'incomplete' : 'completed'
   const response = writer.finish(status, usageFor(c))
-  if (body.store) {
-    server.responses.add({
-      id: frame.id,
-      response,
-      input: context.input,
-      messages: [...context.messages, answerMessage(said)],
-      prompt: Uint32Array.from(context.prompt.tokens),
-      promptEnds: context.prompt.ends,
-    })
-  }
+  if (body.store) keep(c, server, response, context)
   return response
 }
 
-/** The answer as a turn of the conversation that goes on from it. */
-function answerMessage(said: readonly Reply[]): ChatMessage {
-  const text = said.map((reply) => reply.text).join('')
-  const calls = said.flatMap((reply) => reply.calls)
-  return {
-    role: 'assistant',
-    content: [{ type: 'text', text }],
-    // As literals: only their types fit an interface with further keys.
-    tool_calls:
-      calls.length === 0
-        ? undefined
-        : calls.map(({ id, type, function: { ...call } }) => ({ id, type, function: call })),
-  }
+/** Stores a response, as far as there is room: the client has its answer by now. */
+function keep(
+  c: Context<AppEnv>,
+  { responses }: ServerContext,
+  response: ResponseObject,
+  { input, messages, prompt }: ResponseContext,
+): void {
+  const { id } = response
+  const isKept = responses.add({
+    id,
+    response,
+    input,
+    messages: [...messages, ...toMessages(response.output)],
+    prompt: Uint32Array.from(prompt.tokens),
+    promptEnds: prompt.ends,
+  })
+  if (isKept) return
+  const { bytes } = responses.limits
+  c.get('record').log.warn('a response is too large to be stored', { response: id, limit: bytes })
 }
 
 function usageFor(c: Context<AppEnv>): ResponseUsage {

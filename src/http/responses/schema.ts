@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { ApiError } from '../../errors.ts'
+import { wellFormed } from '../chat/messages.ts'
 import { badField } from '../fields/errors.ts'
 import {
   checkTogether,
@@ -11,7 +12,7 @@ import {
   type Parsed,
   parseFields,
 } from '../fields/generation.ts'
-import { text, truth, wholeNumberFrom } from '../fields/kinds.ts'
+import { jsonSchema, recordOf, text, truth, wholeNumberFrom } from '../fields/kinds.ts'
 import { type NamedSpec, structureOf } from '../fields/structured.ts'
 import { responseToolFields } from './tools.ts'
 
@@ -24,6 +25,8 @@ const {
   return_tokens_as_token_ids: _asIds,
   stream_options: _streamOptions,
   request_id: _requestId,
+  truncate_prompt_tokens: _truncate,
+  truncation_side: _side,
   ...common
 } = generationFields
 
@@ -33,34 +36,43 @@ const defaults = z.object(generationFields).parse({})
 const MAX_METADATA = 16
 const metadata = `an object of at most ${MAX_METADATA} strings`
 const formats = 'an object with type text, json_object or json_schema'
-const schema = z.looseObject({}, 'a JSON schema, which is an object')
+const MAX_INCLUDES = 16
+const includes = `a list of at most ${MAX_INCLUDES} strings`
+
+/** Further members are left out: they would come back in the response. */
+const textField = z.object(
+  {
+    format: z
+      .object(
+        {
+          type: z.string(formats),
+          name: z.string('a string').nullish(),
+          description: z.string('a string').nullish(),
+          schema: jsonSchema.nullish(),
+          strict: truth.nullish(),
+        },
+        formats,
+      )
+      .nullish(),
+    verbosity: z.enum(['low', 'medium', 'high'], 'low, medium or high').nullish(),
+  },
+  'an object',
+)
 
 /** Body of POST /v1/responses, with nulls removed; items of `input` are checked by `items.ts`. */
 export const responsesBody = z.looseObject({
   ...common,
   input: z.union([z.string(), z.array(z.unknown())], 'a string or a list of items').optional(),
-  instructions: z.string('a string').optional(),
+  instructions: wellFormed.optional(),
   max_output_tokens: wholeNumberFrom(1, 2 ** 31 - 1).optional(),
   previous_response_id: text(128).optional(),
   store: truth.default(true),
-  text: z
-    .looseObject(
-      {
-        format: z
-          .looseObject({ type: z.string(formats), schema: schema.nullish() }, formats)
-          .nullish(),
-      },
-      'an object',
-    )
-    .optional(),
-  include: z.array(z.string('a string'), 'a list of strings').default([]),
+  text: textField.optional(),
+  include: z.array(text(64), includes).max(MAX_INCLUDES, includes).default([]),
   top_logprobs: wholeNumberFrom(0, MAX_TOP_LOGPROBS).optional(),
   ...responseToolFields,
   truncation: z.enum(['auto', 'disabled'], 'auto or disabled').default('disabled'),
-  metadata: z
-    .record(z.string(), z.string(metadata), metadata)
-    .refine((entries) => Object.keys(entries).length <= MAX_METADATA, metadata)
-    .optional(),
+  metadata: recordOf(MAX_METADATA, z.string(metadata), metadata).optional(),
   prompt_cache_key: text(1024).optional(),
   background: z.literal(false, 'false: runs in the background are not supported').optional(),
   conversation: z.undefined('nothing: use previous_response_id').optional(),

@@ -1,44 +1,29 @@
 // The tools of /v1/responses, which are flat, as the chat API's, which are nested.
 
 import { z } from 'zod'
+import {
+  allowedTools,
+  functionMembers,
+  functionReference,
+  functionType,
+  toolList,
+} from '../chat/functions.ts'
 import type { ToolFields } from '../chat/tools.ts'
-import { text, truth } from '../fields/kinds.ts'
+import { truth } from '../fields/kinds.ts'
 
-/** As at OpenAI. */
-const MAX_TOOLS = 128
-
-const several = `a list of at most ${MAX_TOOLS} tools`
-const functionName = '1 to 64 letters, digits, dashes and underscores'
-const functionType = 'function, which is the only type of tools here'
-
-const tool = z.looseObject(
-  {
-    type: z.literal('function', functionType),
-    name: z.string(functionName).regex(/^[\w-]{1,64}$/, functionName),
-    description: z.string('a string').nullish(),
-    parameters: z.looseObject({}, 'a JSON schema, which is an object').nullish(),
-    strict: truth.nullish(),
-  },
-  'a tool with type function',
-)
-
-const reference = z.looseObject({ type: z.literal('function', functionType), name: text(64) })
-const modes = 'auto or required'
+const tool = z.looseObject({ type: functionType, ...functionMembers }, 'a tool with type function')
+const reference = z.looseObject({ type: functionType, ...functionReference })
 const choices = 'none, auto, required, or an object with type function or allowed_tools'
 
 /** The fields of a request about tools. */
 export const responseToolFields = {
-  tools: z.array(tool, several).max(MAX_TOOLS, several).default([]),
+  tools: toolList(tool),
   tool_choice: z
     .union(
       [
         z.enum(['none', 'auto', 'required']),
         reference,
-        z.looseObject({
-          type: z.literal('allowed_tools'),
-          mode: z.enum(['auto', 'required'], modes),
-          tools: z.array(reference, several).min(1, several).max(MAX_TOOLS, several),
-        }),
+        z.looseObject({ type: z.literal('allowed_tools'), ...allowedTools(reference) }),
       ],
       choices,
     )

@@ -45,9 +45,12 @@ export class ResponseWriter {
     this.#tell('response.in_progress', { response })
   }
 
-  /** Text of the answer with its tokens, if they were asked for. */
+  /**
+   * Text of the answer with its tokens, if they were asked for. Tokens without text go with the text
+   * before them; if there is none, nothing has begun that they could be part of.
+   */
   addText(delta: string, logprobs: AnswerToken[]): void {
-    if (delta === '' && logprobs.length === 0) return
+    if (delta === '' && (logprobs.length === 0 || this.#open === undefined)) return
     this.#open ??= this.#openMessage()
     const { item } = this.#open
     this.#open.text += delta

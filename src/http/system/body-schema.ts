@@ -12,9 +12,6 @@ export function bodySchema(schema: z.ZodObject, own: Record<string, FieldNote> =
     // Defaults need not be sent.
     io: 'input',
     unrepresentable: 'any',
-    override: ({ zodSchema, jsonSchema }) => {
-      if (isWholeNumber(zodSchema)) jsonSchema.type = 'integer'
-    },
   })
   const noteOf = (name: string): FieldNote | undefined => own[name] ?? FIELD_NOTES[name]
   const order = Object.keys(FIELD_NOTES)
@@ -35,12 +32,4 @@ function describe(property: JsonSchema, note: FieldNote | undefined): JsonSchema
   const typed = note.as?.(schema) ?? schema
   const described = { description: note.text, ...typed }
   return fallback === undefined ? described : { ...described, default: fallback }
-}
-
-/** Whether the schema is a number with the check that `wholeNumberFrom` adds. */
-function isWholeNumber({ _zod }: z.core.$ZodType): boolean {
-  return (_zod.def.checks ?? []).some((check) => {
-    const { def } = check._zod
-    return 'fn' in def && def.fn === Number.isInteger
-  })
 }

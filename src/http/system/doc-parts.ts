@@ -4,11 +4,18 @@ import type { z } from 'zod'
 import { bodySchema } from './body-schema.ts'
 import type { FieldNote, JsonSchema } from './field-notes.ts'
 
+/** What goes wrong where something is changed. */
+export const PAGE_FAULT = {
+  403: 'A page of another origin asks, and --allow-origin does not let it',
+}
+
 /** What goes wrong where a body is sent. */
 export const BODY_FAULTS = {
   400: 'A field is wrong or not supported; `param` names it',
+  ...PAGE_FAULT,
   413: 'The body is too large',
   415: 'The body is not JSON',
+  503: 'The model is still being loaded, or the server shuts down',
 }
 
 export const MODEL_FAULT = { 404: 'The model is not served here' }
@@ -18,7 +25,7 @@ export const WORK_FAULTS = {
   ...BODY_FAULTS,
   ...MODEL_FAULT,
   429: 'The queue is full; `retry-after` says when to come back',
-  503: 'Waited too long for a slot, the server shuts down, or its engine failed',
+  503: 'Waited too long for a slot, or the server loads its model, shuts down, or has failed',
   504: 'Ran longer than the server allows',
 }
 
@@ -28,6 +35,11 @@ export function idParameter(description: string) {
     ...{ name: 'id', in: 'path' as const, required: true, description },
     schema: { type: 'string' as const },
   }
+}
+
+/** A parameter of the query, which may be left out. */
+export function queryParameter(name: string, description: string, schema: JsonSchema) {
+  return { name, in: 'query' as const, required: false, description, schema }
 }
 
 /** A body that is JSON; `own` says what fields mean in this route only. */
@@ -51,9 +63,16 @@ export function generated(example: object, prefix: string, event: object) {
   return { description, content: { ...content, 'text/event-stream': stream } }
 }
 
+/** What goes wrong anywhere but with probes. */
+const COMMON_FAULTS = {
+  401: 'The API key is missing or not valid',
+  500: 'A fault of the server; its log says more under the id of the request',
+  503: 'The model is still being loaded',
+}
+
 /** Errors by status, each with the one body that all have. */
 export function errors(faults: Record<number, string> = {}) {
-  const all = { ...faults, 401: 'The API key is missing or not valid' }
+  const all = { ...COMMON_FAULTS, ...faults }
   const entries = Object.entries(all).map(([status, description]) => [
     status,
     { $ref: '#/components/responses/Error', description },

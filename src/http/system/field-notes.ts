@@ -68,6 +68,7 @@ export const FIELD_NOTES: Record<string, FieldNote> = {
     as: () => ({
       type: 'object',
       maxProperties: 1024,
+      propertyNames: { pattern: '^(0|[1-9]\\d*)$' },
       additionalProperties: { type: 'number', minimum: -100, maximum: 100 },
     }),
   },
@@ -77,6 +78,7 @@ export const FIELD_NOTES: Record<string, FieldNote> = {
   },
   structured_outputs: {
     text: 'Keeps the answer to one of: a JSON schema (json), any JSON object (json_object: true), a regular expression (regex), one of some strings (choice), a grammar in EBNF (grammar).',
+    as: (schema) => ({ ...schema, minProperties: 1 }),
   },
   n: { text: 'Answers to each prompt, which is read once for all of them.' },
   best_of: {
@@ -104,7 +106,7 @@ export const FIELD_NOTES: Record<string, FieldNote> = {
   },
   truncate_prompt_tokens: {
     text: 'Keep only so many tokens of a longer prompt; -1: as many as the model can take.',
-    as: (schema) => ({ ...schema, type: 'integer', minimum: -1 }),
+    as: () => ({ anyOf: [{ const: -1 }, { type: 'integer', minimum: 1 }] }),
   },
   truncation_side: { text: 'Where a prompt that is too long is cut.' },
   stream: { text: 'Send the text as it is generated, as server-sent events.' },
@@ -144,9 +146,6 @@ export const FIELD_NOTES: Record<string, FieldNote> = {
   continue_final_message: { text: "Go on with the last message, which is the assistant's." },
   chat_template_kwargs: { text: 'More variables for the chat template.' },
   prompt_cache_key: { text: 'Prefix states are shared among requests of one key only.' },
-  prompt_cache_options: {
-    text: 'mode explicit: states are kept only at the breakpoints of messages.',
-  },
 }
 
 /** What fields mean to chats and nowhere else. */
@@ -170,7 +169,10 @@ export const RESPONSES_NOTES: Record<string, FieldNote> = {
   text: { text: 'format: text, json_object, or json_schema with a schema.' },
   include: { text: 'More to report: message.output_text.logprobs.' },
   truncation: { text: 'disabled refuses what is too long; auto drops its beginning.' },
-  metadata: { text: 'Strings that come back with the response.' },
+  metadata: {
+    text: 'Strings that come back with the response; at most 16.',
+    as: () => ({ type: 'object', maxProperties: 16, additionalProperties: { type: 'string' } }),
+  },
   background: { text: 'Not supported: responses are not run in the background.' },
   conversation: { text: 'Not supported: use previous_response_id.', as: () => nothing },
 }

@@ -12,6 +12,8 @@ import {
   generated,
   idParameter,
   MODEL_FAULT,
+  PAGE_FAULT,
+  queryParameter,
   reply,
   WORK_FAULTS,
 } from './doc-parts.ts'
@@ -49,7 +51,17 @@ const RESPONSE = {
   ],
 }
 
-const MODEL = { id: 'tales-gla-5m', object: 'model', created: 1764000000, owned_by: 'glaze' }
+const MODEL = {
+  ...{ id: 'tales-gla-5m', object: 'model', created: 1764000000, owned_by: 'glaze' },
+  max_model_len: 8192,
+}
+/** Where a prompt may have any length there is no `max_model_len`. */
+const MODEL_FORM = { ...formOf(MODEL), required: ['id', 'object', 'created', 'owned_by'] }
+const MODELS = { object: 'list', data: [MODEL] }
+const MODELS_FORM = {
+  ...formOf(MODELS),
+  properties: { object: { type: 'string' }, data: { type: 'array', items: MODEL_FORM } },
+}
 
 const TOKENS = { count: 3, max_model_len: null, tokens: [1, 300, 301], token_strs: null }
 
@@ -147,18 +159,27 @@ export const docs = {
     parameters: [RESPONSE_ID],
     responses: {
       200: reply('It is gone', { id: 'resp_0b1f', object: 'response', deleted: true }),
-      ...errors(RESPONSE_FAULT),
+      ...errors({ ...RESPONSE_FAULT, ...PAGE_FAULT }),
     },
   }),
   inputItems: describeRoute({
     operationId: 'listInputItems',
     summary: 'What the request of a stored response brought',
-    parameters: [RESPONSE_ID],
+    parameters: [
+      RESPONSE_ID,
+      queryParameter('limit', 'Most items, from 1 to 100', {
+        ...{ type: 'integer', minimum: 1, maximum: 100, default: 20 },
+      }),
+      queryParameter('order', 'Oldest or latest first', {
+        ...{ type: 'string', enum: ['asc', 'desc'], default: 'desc' },
+      }),
+      queryParameter('after', 'The id of the item before the page', { type: 'string' }),
+    ],
     responses: {
-      200: reply('All items on one page', {
+      200: reply('A page of items', {
         ...{ object: 'list', data: [], first_id: null, last_id: null, has_more: false },
       }),
-      ...errors(RESPONSE_FAULT),
+      ...errors({ 400: 'A parameter is wrong; `param` names it', ...RESPONSE_FAULT }),
     },
   }),
   inputTokens: describeRoute({
@@ -173,15 +194,16 @@ export const docs = {
   models: describeRoute({
     operationId: 'listModels',
     summary: 'The names of the served model',
-    responses: { 200: reply('Names', { object: 'list', data: [MODEL] }), ...errors() },
+    responses: { 200: reply('Names', MODELS, MODELS_FORM), ...errors() },
   }),
   model: describeRoute({
     operationId: 'retrieveModel',
     summary: 'One of the names of the served model',
     parameters: [idParameter('A name, which may have slashes in it')],
-    responses: { 200: reply('The model', MODEL), ...errors({ 404: 'No such name' }) },
+    responses: { 200: reply('The model', MODEL, MODEL_FORM), ...errors({ 404: 'No such name' }) },
   }),
   tokenize: describeRoute({
+    operationId: ({ path }) => (path === '/tokenize' ? 'tokenize' : 'tokenizeV1'),
     summary: 'Token ids of a text',
     description:
       'Takes and answers what clients of vLLM (prompt, messages) or of llama-server (content) ' +
@@ -201,6 +223,7 @@ export const docs = {
     },
   }),
   detokenize: describeRoute({
+    operationId: ({ path }) => (path === '/detokenize' ? 'detokenize' : 'detokenizeV1'),
     summary: 'The text of token ids',
     requestBody: body(detokenizeBody, { tokens: [1, 300, 301] }),
     responses: {
@@ -209,6 +232,7 @@ export const docs = {
     },
   }),
   health: describeRoute({
+    operationId: 'getHealth',
     summary: 'Whether the server works, however busy it is',
     security: [],
     responses: {
@@ -217,6 +241,7 @@ export const docs = {
     },
   }),
   ready: describeRoute({
+    operationId: 'getReadiness',
     summary: 'Whether the server takes new requests',
     security: [],
     responses: {
@@ -225,6 +250,7 @@ export const docs = {
     },
   }),
   version: describeRoute({
+    operationId: 'getVersion',
     summary: 'The version of the server',
     responses: {
       200: reply('The version', { version: '0.1.0', model: 'tales-gla-5m' }),
@@ -232,10 +258,12 @@ export const docs = {
     },
   }),
   openapi: describeRoute({
+    operationId: 'getOpenApiDocument',
     summary: 'This document',
     responses: { 200: reply('The document', { openapi: '3.1.0' }), ...errors() },
   }),
   docs: describeRoute({
+    operationId: 'getDocsPage',
     summary: 'This document for people',
     responses: {
       200: { description: 'A page', content: { 'text/html': { schema: { type: 'string' } } } },

@@ -2,9 +2,10 @@
 // which version is it.
 
 import type { Engine } from '../../engine/request.ts'
-import { ApiError } from '../../errors.ts'
 import type { ServedModel } from '../context.ts'
-import { type Drain, RETRY_AFTER } from '../guard/drain.ts'
+import { RETRY_AFTER, unavailable } from '../errors.ts'
+import type { Drain } from '../guard/drain.ts'
+import { PROBE_PATHS } from './probes.ts'
 
 /** GET /health: 200 as long as the engine works, however busy it is; else 503 with the reason. */
 export function health(engine: Engine): Response {
@@ -25,18 +26,14 @@ export function describeVersion(version: string, model: ServedModel): Response {
   return Response.json({ version, model: model.ids[0] })
 }
 
-/** Every route while the model is loaded: 503 with a hint when to come back. */
+/** Every route while the model is loaded: 503 with a hint when to come back; ApiError but for probes. */
 export function stillLoading(path: string): Response {
   const message = 'the model is still being loaded'
-  if (path === '/health' || path === '/ready') return notNow('loading', message)
-  const error = new ApiError(503, message, { code: 'loading' })
-  return Response.json(error.body(), { status: 503, headers: retryHeaders() })
+  if (PROBE_PATHS.includes(path)) return notNow('loading', message)
+  throw unavailable(message, 'loading')
 }
 
 function notNow(status: 'error' | 'draining' | 'loading', reason: string): Response {
-  return Response.json({ status, reason }, { status: 503, headers: retryHeaders() })
-}
-
-function retryHeaders(): Record<string, string> {
-  return { 'retry-after': String(RETRY_AFTER) }
+  const headers = { 'retry-after': String(RETRY_AFTER) }
+  return Response.json({ status, reason }, { status: 503, headers })
 }

@@ -1,8 +1,11 @@
-// The official client against the real server.
+// The official client, `openai`, against the real server: models, completions, streams, errors.
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import OpenAI, { BadRequestError, NotFoundError } from 'openai'
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import OpenAI, { APIUserAbortError, BadRequestError, NotFoundError } from 'openai'
+import { checkingFetch } from '../helpers/checking-fetch.ts'
 import { type ServerProcess, startServer } from '../helpers/server.ts'
+
+setDefaultTimeout(60_000)
 
 const PROMPT = 'Once upon a time there was a'
 
@@ -12,16 +15,20 @@ let model: string
 
 beforeAll(async () => {
   server = await startServer()
-  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 })
-  model = (await client.models.list()).data[0].id
-}, 60_000)
-
-afterAll(() => server?.[Symbol.asyncDispose](), 60_000)
-
-describe('models', () => {
-  test('can be listed and retrieved', async () => {
-    expect(await client.models.retrieve(model)).toMatchObject({ id: model, object: 'model' })
+  client = new OpenAI({
+    ...{ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 },
+    fetch: checkingFetch(),
   })
+  model = (await client.models.list()).data[0].id
+})
+
+afterAll(() => server?.[Symbol.asyncDispose]())
+
+test('models can be listed and retrieved', async () => {
+  expect(await client.models.retrieve(model)).toMatchObject({ id: model, object: 'model' })
+  const ids: string[] = []
+  for await (const each of client.models.list()) ids.push(each.id)
+  expect(ids).toEqual([model])
 })
 
 describe('completions.create', () => {
@@ -48,9 +55,7 @@ describe('completions.create', () => {
     let text = ''
     const reasons: (string | null)[] = []
     let usage: OpenAI.CompletionUsage | null | undefined
-    const ids = new Set<string>()
     for await (const chunk of stream) {
-      ids.add(chunk.id)
       usage = chunk.usage
       for (const choice of chunk.choices) {
         text += choice.text
@@ -66,7 +71,20 @@ describe('completions.create', () => {
       // The first request left its state behind.
       prompt_tokens_details: { cached_tokens: whole.usage!.prompt_tokens },
     })
-    expect(ids.size).toBe(1)
+  })
+
+  test('scores a prompt: echo with logprobs', async () => {
+    const { choices } = await client.completions.create({
+      ...{ model, prompt: PROMPT, max_tokens: 3, temperature: 0, echo: true, logprobs: 2 },
+    })
+    const { tokens, token_logprobs, top_logprobs, text_offset } = choices[0].logprobs!
+    expect(choices[0].text).toStartWith(PROMPT)
+    // The vocabulary writes a word at the beginning of a text like one after a space.
+    expect(tokens!.slice(1).join('')).toBe(` ${choices[0].text}`)
+    expect(token_logprobs![0]).toBeNull()
+    expect(token_logprobs!.slice(1).every((logprob) => logprob <= 0)).toBe(true)
+    expect(top_logprobs!.slice(1).every((top) => Object.keys(top).length >= 2)).toBe(true)
+    expect(text_offset![0]).toBe(0)
   })
 
   test('takes several prompts and samples; a seed repeats them', async () => {
@@ -103,15 +121,25 @@ describe('completions.create', () => {
     const reply = await client.completions.create({ model, ...greedy })
     expect(reply.usage!.completion_tokens).toBe(12)
   })
+
+  test('a request that is aborted rejects at once', async () => {
+    const controller = new AbortController()
+    const endless = { model, prompt: PROMPT, max_tokens: 100_000, ignore_eos: true }
+    const reply = client.completions.create(endless, { signal: controller.signal })
+    controller.abort()
+    expect(await reply.catch((error) => error)).toBeInstanceOf(APIUserAbortError)
+  })
 })
 
 describe('errors', () => {
-  test('have the class, param and code that the client expects', async () => {
-    const bad = client.completions.create({ model, prompt: 'x', temperature: 3 })
-    const error = await bad.then(
+  const fault = (promise: Promise<unknown>) =>
+    promise.then(
       () => undefined,
       (reason) => reason,
     )
+
+  test('have the class, param and code that the client expects', async () => {
+    const error = await fault(client.completions.create({ model, prompt: 'x', temperature: 3 }))
     expect(error).toBeInstanceOf(BadRequestError)
     expect(error).toMatchObject({
       status: 400,
@@ -122,12 +150,25 @@ describe('errors', () => {
   })
 
   test('an unknown model is not found', async () => {
-    const bad = client.completions.create({ model: 'no-such-model', prompt: 'x' })
-    const error = await bad.then(
-      () => undefined,
-      (reason) => reason,
-    )
+    for (const error of [
+      await fault(client.completions.create({ model: 'no-such-model', prompt: 'x' })),
+      await fault(client.models.retrieve('no-such-model')),
+    ]) {
+      expect(error).toBeInstanceOf(NotFoundError)
+      expect(error).toMatchObject({ code: 'model_not_found', param: 'model' })
+    }
+  })
+
+  test('a route that does not exist is not found', async () => {
+    const error = await fault(client.embeddings.create({ model, input: 'x' }))
     expect(error).toBeInstanceOf(NotFoundError)
-    expect(error).toMatchObject({ code: 'model_not_found', param: 'model' })
+    expect(error.code).toBe('not_found')
+  })
+
+  test('a chat without a template says how to give one', async () => {
+    const messages = [{ role: 'user' as const, content: 'x' }]
+    const error = await fault(client.chat.completions.create({ model, messages }))
+    expect(error).toBeInstanceOf(BadRequestError)
+    expect(error.message).toContain('--chat-template')
   })
 })

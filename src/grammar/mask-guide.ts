@@ -1,17 +1,21 @@
 // Follows one generation through the masks of the engine.
 
+import { ApiError } from '../errors.ts'
 import type { TokenGuide } from './guide.ts'
 import type { GrammarSource, GuideState, MaskEngine } from './mask-engine.ts'
+import { Refusal } from './refusal.ts'
 
 export class Guide implements TokenGuide, GuideState {
   readonly id: number
   readonly tokens: number[] = []
   #mask: Uint32Array | undefined
   isOpen = true
+  spentMs = 0
 
   constructor(
     readonly engine: MaskEngine,
     readonly grammar: GrammarSource,
+    readonly param: string,
     readonly onDispose: () => void,
   ) {
     this.id = engine.nextId()
@@ -19,7 +23,9 @@ export class Guide implements TokenGuide, GuideState {
 
   async allowed(): Promise<Uint32Array> {
     if (!this.isOpen) throw new Error('the guide is disposed')
-    this.#mask ??= await this.engine.mask(this)
+    this.#mask ??= await this.engine.mask(this).catch((error) => {
+      throw asApiError(error, this.param)
+    })
     // The caller may change its words; `accept` needs them as they were.
     return this.#mask.slice()
   }
@@ -37,4 +43,10 @@ export class Guide implements TokenGuide, GuideState {
     this.engine.closeGuide(this.id)
     this.onDispose()
   }
+}
+
+/** A Refusal as what the client is told; other errors as they are. */
+export function asApiError(error: unknown, param: string): unknown {
+  if (!(error instanceof Refusal)) return error
+  return new ApiError(400, `${param}: ${error.message}`, { param })
 }
