@@ -207,7 +207,8 @@ export class GlazeEngine implements Engine {
     try {
       while (true) {
         this.#masks.begin()
-        await this.#masksOfRunning(flights[0])
+        const masks = this.#masks.running
+        if (masks) await this.#unlessLong(masks, flights[0])
         this.#endLateRequests()
         this.#forks.copy()
         while (flights.length < (this.options.stepsInFlight ?? 2)) {
@@ -271,9 +272,7 @@ export class GlazeEngine implements Engine {
    * Waits for the masks of all running sequences, so that they stay together in one step; but no longer
    * than the GPU is busy, or a moment if it is not: it goes on without those that take longer.
    */
-  async #masksOfRunning(flight: Flight | undefined): Promise<void> {
-    const masks = this.#masks.running
-    if (masks === undefined) return
+  async #unlessLong(masks: Promise<unknown>, flight: Flight | undefined): Promise<void> {
     if (flight) return void (await Promise.race([masks, flight.results]))
     const moment = Promise.withResolvers<void>()
     const timer = setTimeout(moment.resolve, MASK_MOMENT_MS)

@@ -1,6 +1,7 @@
 // SIGTERM to the real server: accepted requests finish, new ones are refused, then it leaves.
 
 import { describe, expect, test } from 'bun:test'
+import { runScript } from '../helpers/command.ts'
 import { type ServerProcess, startServer } from '../helpers/server.ts'
 import type { Json } from '../http/test-app.ts'
 
@@ -70,6 +71,49 @@ describe('SIGTERM', () => {
       expect(last.error).toMatchObject({ type: 'unavailable_error', code: 'request_aborted' })
       expect(await server.process.exited).toBe(0)
       expect(server.output()).toContain('--shutdown-timeout')
+    },
+    TIMEOUT,
+  )
+
+  test(
+    'cuts what has not got as far as the engine, too',
+    async () => {
+      await using server = await startServer(['--max-num-seqs', '1', '--shutdown-timeout', '0.1'])
+      // Each takes the better part of a second to compile, one after the other.
+      const compiling = Array.from({ length: 12 }, (_, i) =>
+        complete(server, {
+          structured_outputs: { regex: `([^a]{0,300}[^b]{0,300}){0,15}q{${i + 1}}` },
+        }),
+      )
+      const body = new ReadableStream({
+        async start(controller) {
+          controller.enqueue(new TextEncoder().encode('{"prompt'))
+        },
+      })
+      const hanging = fetch(`${server.url}/v1/completions`, { method: 'POST', body })
+      await compiling[0]
+      server.process.kill('SIGTERM')
+      const started = performance.now()
+      const replies = await Promise.all([...compiling.slice(1), hanging])
+      const errors = await Promise.all(replies.map((reply) => reply.json() as Promise<Json>))
+      const codes = errors.filter(({ error }) => error).map(({ error }) => error.code)
+      expect(codes.length).toBeGreaterThan(5)
+      expect(new Set(codes)).toEqual(new Set(['request_aborted']))
+      expect(replies.at(-1)!.status).toBe(503)
+      expect(await server.process.exited).toBe(0)
+      expect(performance.now() - started).toBeLessThan(3000)
+      expect(server.output()).not.toContain('request failed')
+    },
+    TIMEOUT,
+  )
+
+  test(
+    'ends a server that has loaded its model but does not serve yet',
+    async () => {
+      const args = ['--port', '0', '--chat-template', 'test/fixtures/chatml.jinja']
+      const { stdout, code } = await runScript('test/helpers/stop-early.ts', args)
+      expect(code).toBe(143)
+      expect(stdout).not.toContain('serving')
     },
     TIMEOUT,
   )

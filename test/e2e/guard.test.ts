@@ -69,14 +69,33 @@ describe('a guarded server', () => {
   })
 })
 
-test(
-  'a server that was meant to be guarded does not start without keys',
-  async () => {
-    const args = ['--api-key-file', '/no/such/file', '--port', '0']
-    const { stderr, code } = await runGlaze(args)
-    expect(stderr).toContain('glaze: --api-key-file /no/such/file cannot be read')
+test.each<[string[], Record<string, string>, string]>([
+  [['--api-key-file', '/no/such/file'], {}, '--api-key-file /no/such/file cannot be read'],
+  [[], { GLAZE_API_KEY: '' }, 'GLAZE_API_KEY is empty; unset it to run without keys'],
+])(
+  'a server that was meant to be guarded does not start without keys: %j with %j',
+  async (args, env, message) => {
+    const { stderr, code } = await runGlaze(['--port', '0', ...args], env)
+    expect(stderr).toContain(`glaze: ${message}`)
     expect(stderr.trimEnd().split('\n')).toHaveLength(1)
     expect(code).toBe(1)
+  },
+  TIMEOUT,
+)
+
+// The port is taken and the warning printed before the model is looked for.
+test.each<[string[], boolean]>([
+  [['--host', '0.0.0.0'], true],
+  [['--host', '::'], true],
+  [['--host', 'localhost'], false],
+  [['--host', '127.0.0.1'], false],
+  [['--host', '0.0.0.0', '--api-key', 'k'], false],
+])(
+  'an open door is worth a warning: %j %p',
+  async (args, warns) => {
+    const { stderr } = await runGlaze([...args, '--port', '0', '--model', '/no/such/folder'])
+    expect(stderr).toContain('/no/such/folder')
+    expect(stderr.includes('whoever reaches this address may use the server')).toBe(warns)
   },
   TIMEOUT,
 )

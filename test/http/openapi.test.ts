@@ -73,9 +73,27 @@ describe('the document', () => {
     )
   })
 
-  test('has ids that differ and references that lead somewhere', () => {
-    const ids = operations.map(([, operation]) => operation.operationId)
-    expect(new Set(ids).size).toBe(ids.length)
+  test('has ids that last', () => {
+    expect(operations.map(([, operation]) => operation.operationId).sort()).toEqual([
+      ...['countInputTokens', 'createChatCompletion', 'createCompletion', 'createResponse'],
+      ...['deleteResponse', 'detokenize', 'detokenizeV1', 'getDocsPage', 'getHealth'],
+      ...['getOpenApiDocument', 'getReadiness', 'getVersion', 'listInputItems', 'listModels'],
+      ...['retrieveModel', 'retrieveResponse', 'tokenize', 'tokenizeV1'],
+    ])
+  })
+
+  test.each(operations)('%s has the errors that any route may give', (name, { responses }) => {
+    const [method, path] = name.split(' ')
+    const expected = [401, 500, 503]
+    if (method === 'POST' || method === 'DELETE') expected.push(403)
+    if (method === 'POST') expected.push(400, 413, 415)
+    const isProbe = path === '/health' || path === '/ready'
+    expect(Object.keys(responses)).toEqual(
+      expect.arrayContaining(isProbe ? ['503'] : expected.map(String)),
+    )
+  })
+
+  test('has references that lead somewhere', () => {
     const references = [...referencesIn(document)]
     expect(references.length).toBeGreaterThan(0)
     for (const reference of references) {
@@ -128,6 +146,43 @@ describe('the document', () => {
     expect(fits({ stop: 'a', logit_bias: { 5: -100 } })).toBe(true)
     expect(fits({ logit_bias: { 5: -101 } })).toBe(false)
     expect(fits({ n: 1.5 })).toBe(false)
+  })
+
+  test.each<[string, string, unknown, boolean]>([
+    ['/v1/completions', 'logit_bias', { 0: 1, 4095: -1 }, true],
+    ['/v1/completions', 'logit_bias', { king: 1 }, false],
+    ['/v1/completions', 'logit_bias', { '01': 1 }, false],
+    ['/v1/completions', 'logit_bias', [1], false],
+    ['/v1/completions', 'truncate_prompt_tokens', -1, true],
+    ['/v1/completions', 'truncate_prompt_tokens', 1, true],
+    ['/v1/completions', 'truncate_prompt_tokens', 0, false],
+    ['/v1/completions', 'truncate_prompt_tokens', -2, false],
+    ['/v1/completions', 'truncate_prompt_tokens', 1.5, false],
+    ['/v1/completions', 'structured_outputs', {}, false],
+    ['/v1/completions', 'structured_outputs', { regex: 'a' }, true],
+    ['/v1/completions', 'seed', -(2 ** 60), true],
+    ['/v1/completions', 'stop_token_ids', [1.5], false],
+    ['/v1/chat/completions', 'top_logprobs', 1.5, false],
+    ['/v1/responses', 'metadata', { topic: 'tales' }, true],
+    ['/v1/responses', 'metadata', { topic: 1 }, false],
+    ['/v1/responses', 'metadata', 'tales', false],
+  ])('of %s, takes as the server does %s: %j, %p', async (path, field, value, isFine) => {
+    const { schema, example } = document.paths[path].post.requestBody.content['application/json']
+    const fits = new Ajv2020({ strict: false }).compile(schema)
+    const body = { ...example, [field]: value, ...(field === 'top_logprobs' && { logprobs: true }) }
+    expect(fits(body)).toBe(isFine)
+    const { post } = testApp({ chatTemplate })
+    expect((await post(body, {}, path)).status).toBe(isFine ? 200 : 400)
+  })
+
+  test('knows that a model may have a bound', () => {
+    const { schema } = document.paths['/v1/models'].get.responses['200'].content['application/json']
+    const fits = new Ajv2020({ strict: false }).compile(schema)
+    const model = { id: 'a', object: 'model', created: 1, owned_by: 'glaze' }
+    expect(fits({ object: 'list', data: [model] })).toBe(true)
+    expect(fits({ object: 'list', data: [{ ...model, max_model_len: 2048 }] })).toBe(true)
+    expect(fits({ object: 'list', data: [{ ...model, max_model_len: 'long' }] })).toBe(false)
+    expect(fits({ object: 'list', data: [{ ...model, owned_by: undefined }] })).toBe(false)
   })
 
   test('asks for a key where one is needed', async () => {

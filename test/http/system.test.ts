@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import { createLoadingApp } from '../../src/http/app.ts'
+import { health } from '../../src/http/system/status.ts'
 import { createLogger } from '../../src/log.ts'
+import { collect, makeRequest, openFakeEngine } from '../helpers/fake-runner.ts'
 import { type Json, readEvents, testApp } from './test-app.ts'
 
 const json = async (response: Response): Promise<Json> => response.json()
@@ -47,6 +49,17 @@ describe('GET /health', () => {
     expect(await json(response)).toEqual({ status: 'error', reason: 'the GPU was lost' })
     expect(lines[0]).toMatchObject({ path: '/health', status: 503 })
   })
+})
+
+test('the reason of GET /health, which needs no key, tells nothing of the inside', async () => {
+  const { engine, runner } = await openFakeEngine({ onError: () => {} })
+  runner.error = new Error('cannot read /srv/secret')
+  await collect(engine.submit(makeRequest())).catch(() => {})
+  const response = health(engine)
+  expect(response.status).toBe(503)
+  const { reason } = await json(response)
+  expect(reason).toContain('log')
+  expect(reason).not.toContain('secret')
 })
 
 describe('GET /ready', () => {
