@@ -1,6 +1,7 @@
 // POST /v1/responses over a fake engine: replies, streams, conversations that go on.
 
 import { describe, expect, test } from 'bun:test'
+import { ApiError } from '../../src/errors.ts'
 import { ANSWER, END, eventsOf, responsesApp, TOOL, TURN } from './responses-app.ts'
 import type { Json } from './test-app.ts'
 
@@ -207,6 +208,19 @@ describe('a stream', () => {
     })
     expect(error).toMatchObject({ type: 'error', code: 'internal_error', param: null })
     expect(JSON.stringify(events)).not.toContain('secret')
+  })
+
+  test('that fails by its request says so, too', async () => {
+    const { engine, respond } = responsesApp({ words: 'manual' })
+    const response = await respond({ stream: true })
+    const [generation] = await engine.submitted(1)
+    generation.fail(new ApiError(400, 'no token is allowed'))
+    const [failed, error] = (await eventsOf(response)).slice(-2)
+    expect(failed.response.error).toEqual({
+      code: 'invalid_prompt',
+      message: 'no token is allowed',
+    })
+    expect(error).toMatchObject({ type: 'error', message: 'no token is allowed' })
   })
 
   test('whose reader leaves frees the slot', async () => {

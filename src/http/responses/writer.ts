@@ -1,6 +1,7 @@
 // Builds the output of a response part by part and tells each step as an event. A reply that is
 // not streamed is built the same way; nobody listens to its events.
 
+import type { ErrorBody } from '../../errors.ts'
 import type { ToolCall } from '../chat/replies.ts'
 import { newId } from './items.ts'
 import {
@@ -86,13 +87,15 @@ export class ResponseWriter {
   }
 
   /** Ends it by a fault: one event for the response and one that clients throw. */
-  fail(error: { message: string; code: string | null; param: string | null }): void {
+  fail(error: ErrorBody['error']): void {
     this.#closeMessage('incomplete')
     const { message } = error
+    const isOurs = error.type !== 'invalid_request_error'
     const response = this.#object({
       status: 'failed',
       output: this.#output,
-      error: { code: 'server_error', message },
+      // Of OpenAI's codes the two that say whose fault it is.
+      error: { code: isOurs ? 'server_error' : 'invalid_prompt', message },
     })
     this.#tell('response.failed', { response })
     this.#tell('error', { code: error.code, message, param: error.param })
