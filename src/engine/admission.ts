@@ -1,5 +1,6 @@
 // How a sequence gets its first state: from nothing, from a prefix that was kept, or from one that
 // another sequence is computing right now.
+import { commonPrefix } from '../common-prefix.ts'
 import { CHUNK } from '../gpu/step.ts'
 import type { Hit, PrefixCache, PrefixQuery } from './prefix-cache.ts'
 import { planCuts, unalignedCuts } from './prefix-cuts.ts'
@@ -121,7 +122,7 @@ export class PrefixAdmission implements Admission {
   #meeting(sequence: Sequence, producer: Sequence): number {
     const [own, other] = [queryOf(sequence), queryOf(producer)]
     if (own.salt !== other.salt) return 0
-    const shared = commonLength(own.tokens, other.tokens)
+    const shared = commonPrefix(own.tokens, other.tokens)
     const isWhole = shared === other.tokens.length
     const isSame = isWhole && shared === own.tokens.length && producer.maxTokens > 0
     const isUsable = isSame || (isWhole && shared < own.tokens.length && !this.cache.options.exact)
@@ -138,11 +139,4 @@ export class PrefixAdmission implements Admission {
 export function queryOf({ request }: Sequence): PrefixQuery {
   const { prompt, cacheSalt = '', cacheBreakpoints = [] } = request
   return { tokens: prompt, salt: cacheSalt, breakpoints: cacheBreakpoints }
-}
-
-function commonLength(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  const length = Math.min(a.length, b.length)
-  let at = 0
-  while (at < length && a[at] === b[at]) at++
-  return at
 }

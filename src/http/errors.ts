@@ -47,7 +47,7 @@ function jsonResponse(error: ApiError): Response {
   return Response.json(error.body(), { status: error.status, headers })
 }
 
-/** Nobody reads this reply; 499 is what nginx logs for a client that hung up. */
-function hungUp(): Response {
+/** Nobody reads this reply, its status is for the log: 499 is nginx's for a client that hung up. */
+export function hungUp(): Response {
   return new Response(undefined, { status: 499 })
 }

@@ -1,6 +1,8 @@
 // Turns token ids into text one at a time. Text that was given out never changes: bytes of an
 // unfinished UTF-8 character wait for the rest of it.
 
+import { codePoints } from '../code-points.ts'
+
 /** What the detokenizer must know of a tokenizer. */
 export interface TokenBytes {
   /** UTF-8 bytes that a token adds to a text; may be part of a character; empty if unknown. */
@@ -122,13 +124,6 @@ function unfinishedLength(bytes: Uint8Array): number {
     return utf8.decode(bytes.subarray(bytes.length - length)).length === 1 ? length : 0
   }
   return 0
-}
-
-/** For text without unpaired surrogates. */
-function codePoints(text: string): number {
-  let count = 0
-  for (const _ of text) count++
-  return count
 }
 
 function concat(first: Uint8Array, second: Uint8Array): Uint8Array {

@@ -1,11 +1,12 @@
 // Chats by the official client, `openai`: replies, streams, its helpers for streams, schemas, tools.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import OpenAI, { BadRequestError } from 'openai'
+import type OpenAI from 'openai'
+import { BadRequestError } from 'openai'
 import { zodFunction, zodResponseFormat } from 'openai/helpers/zod'
 import { z } from 'zod'
 import { startChatServer } from '../helpers/chat-server.ts'
-import { checkingFetch } from '../helpers/checking-fetch.ts'
+import { openaiClient } from '../helpers/openai-client.ts'
 import type { ServerProcess } from '../helpers/server.ts'
 
 setDefaultTimeout(60_000)
@@ -23,10 +24,7 @@ const hero = zodResponseFormat(Hero, 'hero')
 
 beforeAll(async () => {
   server = await startChatServer()
-  client = new OpenAI({
-    ...{ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 },
-    fetch: checkingFetch(),
-  })
+  client = openaiClient(server)
 })
 
 afterAll(() => server?.[Symbol.asyncDispose]())

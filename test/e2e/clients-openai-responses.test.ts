@@ -1,11 +1,12 @@
 // The Responses API by the official client, `openai`.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import OpenAI, { BadRequestError, NotFoundError } from 'openai'
+import type OpenAI from 'openai'
+import { BadRequestError, NotFoundError } from 'openai'
 import { zodTextFormat } from 'openai/helpers/zod'
 import { z } from 'zod'
 import { startChatServer } from '../helpers/chat-server.ts'
-import { checkingFetch } from '../helpers/checking-fetch.ts'
+import { openaiClient } from '../helpers/openai-client.ts'
 import type { ServerProcess } from '../helpers/server.ts'
 
 setDefaultTimeout(60_000)
@@ -19,10 +20,7 @@ let client: OpenAI
 
 beforeAll(async () => {
   server = await startChatServer()
-  client = new OpenAI({
-    ...{ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 },
-    fetch: checkingFetch(),
-  })
+  client = openaiClient(server)
 })
 
 afterAll(() => server?.[Symbol.asyncDispose]())

@@ -1,8 +1,9 @@
 // The official client, `openai`, against the real server: models, completions, streams, errors.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import OpenAI, { APIUserAbortError, BadRequestError, NotFoundError } from 'openai'
-import { checkingFetch } from '../helpers/checking-fetch.ts'
+import type OpenAI from 'openai'
+import { APIUserAbortError, BadRequestError, NotFoundError } from 'openai'
+import { openaiClient } from '../helpers/openai-client.ts'
 import { type ServerProcess, startServer } from '../helpers/server.ts'
 
 setDefaultTimeout(60_000)
@@ -15,10 +16,7 @@ let model: string
 
 beforeAll(async () => {
   server = await startServer()
-  client = new OpenAI({
-    ...{ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 },
-    fetch: checkingFetch(),
-  })
+  client = openaiClient(server)
   model = (await client.models.list()).data[0].id
 })
 

@@ -1,7 +1,7 @@
 // Cache breakpoints: places in the contents of messages become positions in the tokens of a prompt.
 
+import { commonPrefix } from '../../common-prefix.ts'
 import type { ChatTemplate, Conversation, PromptTokenizer } from '../context.ts'
-import { commonPrefix } from '../generation/common-prefix.ts'
 import type { Place } from './messages.ts'
 
 /** Most prompt positions that one request may have kept; of more the latest, as at OpenAI. */

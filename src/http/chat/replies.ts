@@ -1,8 +1,8 @@
 // What a generation says in a chat: text and calls apart, each with the tokens that they came of.
 
+import { codePoints } from '../../code-points.ts'
 import type { OutputToken } from '../../engine/request.ts'
 import type { ToolCallStyle } from '../context.ts'
-import { codePoints } from '../generation/code-points.ts'
 import type { Piece } from '../generation/samples.ts'
 import { type AnswerPart, AnswerReader, type FunctionCall } from './tool-calls.ts'
 import type { ToolUse } from './tools.ts'

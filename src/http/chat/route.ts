@@ -2,6 +2,7 @@
 
 import type { Context } from 'hono'
 import type { AppEnv, ServerContext, ToolCallStyle } from '../context.ts'
+import { hungUp } from '../errors.ts'
 import type { Batch } from '../generation/batch.ts'
 import { readBody } from '../generation/body.ts'
 import { type Envelope, envelope } from '../generation/envelope.ts'
@@ -78,8 +79,7 @@ async function wholeReply(c: Context<AppEnv>, chat: Chat, writer: ChatWriter): P
   const { return_token_ids: returnsIds, prompt_logprobs: count } = writer.body
   const samples = Array.from({ length: batch.size }, () => new Sample())
   await batch.follow((index, output) => samples[index].add(output))
-  // Nobody is left to read the reply; the status is for the log.
-  if (c.req.raw.signal.aborted) return new Response(undefined, { status: 499 })
+  if (c.req.raw.signal.aborted) return hungUp()
   const choices = samples.flatMap((sample, index) => {
     const reply = new ReplyReader(use, style).add(sample)
     return reply ? [writer.choice(index, reply)] : []

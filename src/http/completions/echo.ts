@@ -1,8 +1,8 @@
 // A prompt as `echo` repeats it: its text, and its tokens placed in that text.
 
+import { codePoints } from '../../code-points.ts'
 import type { PromptLogprob } from '../../engine/request.ts'
 import type { PromptTokenizer } from '../context.ts'
-import { codePoints } from '../generation/code-points.ts'
 import { type LegacyLogprobs, legacyLogprobs } from './logprobs.ts'
 import type { EncodedPrompt } from './prompts.ts'
 

@@ -1,9 +1,9 @@
 // The `prompt` field: a string, a list of strings, token ids, or a list of token-id lists.
 
+import { commonPrefix } from '../../common-prefix.ts'
 import { ApiError } from '../../errors.ts'
 import type { PromptTokenizer } from '../context.ts'
 import { badField } from '../fields/errors.ts'
-import { commonPrefix } from '../generation/common-prefix.ts'
 import type { PromptTokens } from '../generation/requests.ts'
 import { type Truncation, truncate } from '../generation/truncation.ts'
 

@@ -4,6 +4,7 @@ import type { Context } from 'hono'
 import type { PromptLogprob } from '../../engine/request.ts'
 import { ApiError } from '../../errors.ts'
 import type { AppEnv, ServerContext } from '../context.ts'
+import { hungUp } from '../errors.ts'
 import type { Batch } from '../generation/batch.ts'
 import { readBody } from '../generation/body.ts'
 import { type Envelope, envelope } from '../generation/envelope.ts'
@@ -89,8 +90,7 @@ async function wholeReply(
   const { n, best_of: bestOf } = writer.body
   const samples = Array.from({ length: batch.size }, () => new Sample())
   await batch.follow((index, output) => samples[index].add(output))
-  // Nobody is left to read the reply; the status is for the log.
-  if (c.req.raw.signal.aborted) return new Response(undefined, { status: 499 })
+  if (c.req.raw.signal.aborted) return hungUp()
   // A prompt is scored once, for the first of its samples.
   const scores = samples.filter((_, index) => index % bestOf === 0).map((s) => s.promptLogprobs)
   const choices = bestSamples(samples, n, bestOf).map((sample, index) =>

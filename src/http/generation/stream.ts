@@ -4,7 +4,7 @@ import type { Context } from 'hono'
 import type { Output } from '../../engine/request.ts'
 import type { AppEnv, ServerContext } from '../context.ts'
 import { toApiError } from '../errors.ts'
-import { eventStream } from '../sse.ts'
+import { type EventStreamOptions, eventStream } from '../sse.ts'
 import type { Batch } from './batch.ts'
 import type { Envelope } from './envelope.ts'
 import { usageOf } from './usage.ts'
@@ -24,14 +24,13 @@ type SendChoice = (choice: { index: number }, more?: object) => void
  */
 export function streamReply(
   c: Context<AppEnv>,
-  { limits }: ServerContext,
+  server: ServerContext,
   keys: Envelope<string>,
   batch: Batch,
   options: StreamOptions,
   start: (send: SendChoice) => (index: number, output: Output) => void,
 ): Response {
   const record = c.get('record')
-  record.isStreaming = true
   const includesUsage = options?.include_usage === true
   const counts = Array.from({ length: batch.size }, () => 0)
   /** As OpenAI, every chunk before the last has a null; as vLLM, it may have what its choice cost. */
@@ -39,8 +38,7 @@ export function streamReply(
     if (!includesUsage) return {}
     return { usage: options.continuous_usage_stats ? usageOf(record, counts[index]) : null }
   }
-  return eventStream({
-    pingIntervalMs: limits.pingIntervalMs,
+  return batchStream(c, server, batch, {
     async run(send) {
       const take = start((choice, more = {}) =>
         send({ ...keys, choices: [choice], ...usage(choice.index), ...more }),
@@ -51,6 +49,21 @@ export function streamReply(
       })
       if (includesUsage) send({ ...keys, choices: [], usage: usageOf(record) })
     },
+  })
+}
+
+/** An event stream over a batch: who does not read frees its slots, and the record ends with it. */
+export function batchStream(
+  c: Context<AppEnv>,
+  { limits }: ServerContext,
+  batch: Batch,
+  events: Pick<EventStreamOptions, 'run' | 'isTyped'>,
+): Response {
+  const record = c.get('record')
+  record.isStreaming = true
+  return eventStream({
+    ...events,
+    pingIntervalMs: limits.pingIntervalMs,
     errorBody: (error) => toApiError(error, c.get('requestId'), record.log).body(),
     onCancel: () => batch.abort(),
     onEnd: () => record.end(200),

@@ -1,12 +1,12 @@
 // The prompt of a response: what earlier responses said, the new input, and where states are kept.
 
+import { commonPrefix } from '../../common-prefix.ts'
 import { ApiError } from '../../errors.ts'
 import { breakpointPlaces, type ChatMessage } from '../chat/messages.ts'
 import { conversationOf, encodeConversation, requireChatTemplate } from '../chat/prompt.ts'
 import { checkTemplateKnowsTools, forcedCalls, type ToolUse, toolUse } from '../chat/tools.ts'
 import type { ServerContext, ToolCallStyle } from '../context.ts'
 import type { NamedSpec } from '../fields/structured.ts'
-import { commonPrefix } from '../generation/common-prefix.ts'
 import type { PromptTokens } from '../generation/requests.ts'
 import { fit } from './fit.ts'
 import { type Item, toItems } from './items.ts'

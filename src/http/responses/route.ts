@@ -7,13 +7,13 @@ import { type Reply, ReplyReader } from '../chat/replies.ts'
 import { maxTokensOf } from '../chat/schema.ts'
 import { showsMarks } from '../chat/tool-calls.ts'
 import type { AppEnv, ServerContext } from '../context.ts'
-import { toApiError } from '../errors.ts'
+import { hungUp, toApiError } from '../errors.ts'
 import type { Batch } from '../generation/batch.ts'
 import { readBody } from '../generation/body.ts'
 import { tokenNames } from '../generation/logprobs.ts'
 import { checkAtDoor, startGenerations } from '../generation/requests.ts'
+import { batchStream } from '../generation/stream.ts'
 import { usageOf } from '../generation/usage.ts'
-import { eventStream } from '../sse.ts'
 import { resolveModel } from '../system/models.ts'
 import { contextOf, type ResponseContext } from './conversation.ts'
 import { newId } from './items.ts'
@@ -63,24 +63,16 @@ async function wholeReply(
   answer: Answer,
 ): Promise<Response> {
   const response = await follow(c, server, answer, () => {})
-  // Nobody is left to read the reply; the status is for the log.
-  if (response === undefined) return new Response(undefined, { status: 499 })
+  if (response === undefined) return hungUp()
   return Response.json(response)
 }
 
 function streamedReply(c: Context<AppEnv>, server: ServerContext, answer: Answer): Response {
-  const record = c.get('record')
-  record.isStreaming = true
-  const apiError = (error: unknown) => toApiError(error, c.get('requestId'), record.log)
-  return eventStream({
+  return batchStream(c, server, answer.batch, {
     isTyped: true,
-    pingIntervalMs: server.limits.pingIntervalMs,
     async run(send) {
       await follow(c, server, answer, send)
     },
-    errorBody: (error) => apiError(error).body(),
-    onCancel: () => answer.batch.abort(),
-    onEnd: () => record.end(200),
   })
 }
 
