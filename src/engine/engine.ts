@@ -218,6 +218,8 @@ export class GlazeEngine implements Engine {
         }
         const flight = flights.shift()
         if (flight === undefined) {
+          // Of requests, too, that came while masks of others were waited for.
+          this.#masks.begin()
           if (!this.#masks.areComing) break
           await this.#somethingNew()
           continue

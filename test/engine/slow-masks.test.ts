@@ -43,6 +43,37 @@ describe('a mask that takes for ever', () => {
     expect(engine.stats()).toMatchObject({ freeSlots: 2, waiting: 0, running: 0 })
   })
 
+  test('that is given up for another request leaves the engine at that one', async () => {
+    const { engine } = await openFakeEngine({ slots: 1 })
+    const all = fakeGuides({ vocabSize: VOCAB, rule: alternate(VOCAB, [EOS]) })
+    const isWaitedFor = Promise.withResolvers<void>()
+    const first = engine.submit(
+      makeRequest({
+        guide: () => {
+          const guide = all.make()
+          const stop = () => {
+            isWaitedFor.resolve()
+            return new Promise<never>(() => {})
+          }
+          return {
+            allowed: () => (guide.accepted.length === 0 ? guide.allowed() : stop()),
+            accept: (id) => guide.accept(id),
+            [Symbol.dispose]() {},
+          }
+        },
+      }),
+    )
+    const given = collect(first)
+    await isWaitedFor.promise
+    await turn()
+    const next = makeRequest({ maxTokens: 4, ignoreEos: true, guide: all.make })
+    const text = textOf(engine.submit(next))
+    first.abort()
+    expect(await text).toBe(await alone(next))
+    await given
+    expect(engine.stats()).toMatchObject({ freeSlots: 1, waiting: 0, fault: undefined })
+  })
+
   test('does not keep the engine from closing', async () => {
     const { engine } = await openFakeEngine()
     const ends = collect(engine.submit(stuck()))
