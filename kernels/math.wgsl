@@ -10,6 +10,10 @@ fn silu(x: f32) -> f32 {
   return x * sigmoid(x);
 }
 
+fn silu4(v: vec4<f32>) -> vec4<f32> {
+  return vec4(silu(v.x), silu(v.y), silu(v.z), silu(v.w));
+}
+
 // log(1 + e) for e in [0, 1] as 2 atanh(e / (2 + e)); log() may be off by 2^-21 near 1, which is a
 // relative error of 1e-5 where the result is small.
 fn log1p_unit(e: f32) -> f32 {

@@ -1,87 +1,91 @@
-// y = x · weightsᵀ for many rows: tiles of both operands go through workgroup memory, k-major, four
-// rows in a vec4; an invocation makes 4 x 4 results. Each is summed along k, one fma after another,
-// whatever the tiles are.
-#include "weights.wgsl"
-#include "product.wgsl"
-#param WORKGROUP: u32      // TILE_ROWS / 4 · TILE_OUTPUTS / 4
-#param TILE_ROWS: u32      // multiples of 4
-#param TILE_OUTPUTS: u32
-#param TILE_K: u32
+// y = x · weightsᵀ for many rows: tiles of both operands go through workgroup memory, four numbers along
+// k in an element. Each result is summed along k, one fma after another, whatever the tiles are.
+#include "float_product.wgsl"
+#include "tile.wgsl"
+#param TILE_STEPS: u32     // steps of four numbers along k in a tile
+// Reads of an invocation for a tile.
+#param X_LOADS: u32
+#param W_LOADS: u32
 
-var<workgroup> x_tile: array<vec4<f32>, TILE_K * TILE_ROWS / 4>;        // [TILE_K, TILE_ROWS / 4]
-var<workgroup> weight_tile: array<vec4<f32>, TILE_K * TILE_OUTPUTS / 4>;  // [TILE_K, TILE_OUTPUTS / 4]
+var<workgroup> x_tile: array<vec4<f32>, SLICES * TILE_STEPS * X_PITCH>;     // [SLICES, TILE_STEPS, X_PITCH]
+var<workgroup> weight_tile: array<Packed4, SLICES * TILE_STEPS * W_PITCH>;   // [SLICES, TILE_STEPS, W_PITCH]
+
+const STEPS = (K + 3) / 4;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>,
-        @builtin(local_invocation_index) local: u32) {
-  let column = local % (TILE_OUTPUTS / 4);
-  let line = local / (TILE_OUTPUTS / 4);
-  let tile_row = first_row() + group.y * TILE_ROWS;
-  let first_n = group.x * TILE_OUTPUTS;
-  var sum0 = vec4<f32>();
-  var sum1 = vec4<f32>();
-  var sum2 = vec4<f32>();
-  var sum3 = vec4<f32>();
-  for (var first_k = 0u; first_k < K; first_k += TILE_K) {
-    // Blocks of 4 x 4 are turned on the way; neighbours read along k.
-    for (var block = local; block < TILE_K / 4 * (TILE_ROWS / 4); block += WORKGROUP) {
-      let k4 = block % (TILE_K / 4);
-      let rows4 = block / (TILE_K / 4);
-      let row = tile_row + 4 * rows4;
-      let at = first_k / 4 + k4;
-      let turned = transpose(mat4x4(
-        row_input(row, at), row_input(row + 1, at), row_input(row + 2, at), row_input(row + 3, at)));
-      let to = 4 * k4 * (TILE_ROWS / 4) + rows4;
-      x_tile[to] = turned[0];
-      x_tile[to + TILE_ROWS / 4] = turned[1];
-      x_tile[to + 2 * (TILE_ROWS / 4)] = turned[2];
-      x_tile[to + 3 * (TILE_ROWS / 4)] = turned[3];
+        @builtin(local_invocation_index) index: u32) {
+  let local = index % TEAM;
+  let slice = index / TEAM;
+  let line = line_of(local);
+  let column = column_of(local);
+  let first = first_row() + group.x * TILE_ROWS;
+  let first_n = group.y * TILE_OUTPUTS;
+  // Rows and outputs past the end repeat the last one and are not stored.
+  let last = end_row() - 1;
+#for i < ROWS_EACH
+#for j < OUTPUTS_EACH
+  var sum$i_$j = 0.0;
+#endfor
+#endfor
+  let x_first = slice * TILE_STEPS * X_PITCH;
+  let w_first = slice * TILE_STEPS * W_PITCH;
+  for (var tile = 0u; tile < STEPS; tile += TILE_STEPS * SLICES) {
+    let step = tile + slice * TILE_STEPS;
+    // All reads come before the first write: they are under way together.
+#for i < X_LOADS
+    let x_at$i = local + $i * TEAM;
+    let x$i = row_input(min(first + x_at$i / TILE_STEPS, last), step + x_at$i % TILE_STEPS);
+#endfor
+#for i < W_LOADS
+    let w_at$i = local + $i * TEAM;
+    let w$i = row_weights(min(first_n + w_at$i / TILE_STEPS, N - 1), step + w_at$i % TILE_STEPS);
+#endfor
+#for i < X_LOADS
+    if (TILE_STEPS * TILE_ROWS % TEAM == 0 || x_at$i < TILE_STEPS * TILE_ROWS) {
+      x_tile[x_first + x_at$i % TILE_STEPS * X_PITCH + x_at$i / TILE_STEPS] = x$i;
     }
-    for (var block = local; block < TILE_K / 4 * (TILE_OUTPUTS / 4); block += WORKGROUP) {
-      let k4 = block % (TILE_K / 4);
-      let outputs4 = block / (TILE_K / 4);
-      let n = first_n + 4 * outputs4;
-      let at = first_k / 4 + k4;
-      let turned = transpose(mat4x4(
-        row_weights(n, at), row_weights(n + 1, at), row_weights(n + 2, at), row_weights(n + 3, at)));
-      let to = 4 * k4 * (TILE_OUTPUTS / 4) + outputs4;
-      weight_tile[to] = turned[0];
-      weight_tile[to + TILE_OUTPUTS / 4] = turned[1];
-      weight_tile[to + 2 * (TILE_OUTPUTS / 4)] = turned[2];
-      weight_tile[to + 3 * (TILE_OUTPUTS / 4)] = turned[3];
+#endfor
+#for i < W_LOADS
+    if (TILE_STEPS * TILE_OUTPUTS % TEAM == 0 || w_at$i < TILE_STEPS * TILE_OUTPUTS) {
+      weight_tile[w_first + w_at$i % TILE_STEPS * W_PITCH + weight_place(w_at$i / TILE_STEPS)] = w$i;
     }
+#endfor
     workgroupBarrier();
-    for (var k = 0u; k < TILE_K; k++) {
-      let a = x_tile[k * (TILE_ROWS / 4) + line];
-      let b = weight_tile[k * (TILE_OUTPUTS / 4) + column];
-      sum0 = fma(vec4(a.x), b, sum0);
-      sum1 = fma(vec4(a.y), b, sum1);
-      sum2 = fma(vec4(a.z), b, sum2);
-      sum3 = fma(vec4(a.w), b, sum3);
+    for (var k = 0u; k < TILE_STEPS; k++) {
+#for i < ROWS_EACH
+      let a$i = x_tile[x_first + k * X_PITCH + line + $i * LINES];
+#endfor
+#for j < OUTPUTS_EACH
+      let b$j = unpack4(weight_tile[w_first + k * W_PITCH + $j * (COLUMNS + 1) + column]);
+#for i < ROWS_EACH
+      sum$i_$j = add_dot(sum$i_$j, a$i, b$j);
+#endfor
+#endfor
     }
     workgroupBarrier();
   }
-  let row = tile_row + 4 * line;
-  let n = first_n + 4 * column;
-  var sums = array(sum0, sum1, sum2, sum3);
-  for (var i = 0u; i < 4; i++) {
-    output4(row + i, n, sums[i]);
-  }
+#for i < ROWS_EACH
+  finish(first + line + $i * LINES, first_n + column * 4, slice, local,
+         vec4(sum$i_0, sum$i_1, sum$i_2, sum$i_3));
+#if OUTPUTS_EACH == 8
+  finish(first + line + $i * LINES, first_n + (COLUMNS + column) * 4, slice, local,
+         vec4(sum$i_4, sum$i_5, sum$i_6, sum$i_7));
+#endif
+#endfor
 }
 
 fn row_input(row: u32, k4: u32) -> vec4<f32> {
-  if (row >= end_row()) {
-    return vec4<f32>();
-  }
-  if (K % TILE_K == 0) {
+  if (K % (4 * TILE_STEPS * SLICES) == 0) {
     return input4(row, k4);
   }
   return input4_or_zero(row, k4);
 }
 
-fn row_weights(n: u32, k4: u32) -> vec4<f32> {
-  if (n >= N || k4 >= WEIGHT_STRIDE / 4) {
-    return vec4<f32>();
+fn row_weights(n: u32, k4: u32) -> Packed4 {
+  let at = n * (WEIGHT_STRIDE / 4);
+  if (WEIGHT_STRIDE % (4 * TILE_STEPS * SLICES) == 0) {
+    return weights[at + k4];
   }
-  return weights4(n * (WEIGHT_STRIDE / 4) + k4);
+  return weights[at + min(k4, WEIGHT_STRIDE / 4 - 1)];
 }

@@ -1,8 +1,8 @@
 // From a layer's fused projection to the inputs of its GLA or GSA mixer: feature maps on q and k,
 // silu on the values of GSA, log gates, write strengths. One invocation for each number of a token;
 // nothing is shared between invocations, so both variants use this text.
-#include "step.wgsl"
-#include "math.wgsl"
+#include "rows.wgsl"
+#include "features.wgsl"
 #param WORKGROUP: u32
 #param MIXER: gla | gsa
 #param HEADS: u32
@@ -12,11 +12,7 @@
 #param GATE_DIM: u32                // log gates of one kv head: KEY_DIM (gla) or the slots (gsa)
 #param STRIDE: u32                  // numbers in a row of p: q | k | v | gate inputs | others
 #param QKV: projection | convolved  // where q, k and v are read
-#param FEATURE_MAP: identity | relu | swish | sigmoid | sqrelu | gelu | logsigmoid | t2r
 #param GATE_RANK: u32               // gla: numbers that the gates are projected up from
-#param NORMALIZER: f32              // divides the log gates
-#param CLAMP: none | min
-#param CLAMP_MIN: f32               // least log gate, after the division
 
 const Q_SIZE = HEADS * KEY_DIM;
 const K_SIZE = KV_HEADS * KEY_DIM;
@@ -52,50 +48,30 @@ fn input(token: u32, i: u32) -> f32 {
 #endif
 }
 
-fn feature(token: u32, i: u32) -> f32 {
+// The same of q or k behind the feature map.
+fn mapped_input(token: u32, i: u32) -> f32 {
 #if FEATURE_MAP == t2r
   let channel = i % KEY_DIM;
   var sum = 0.0;
   for (var j = 0u; j < KEY_DIM; j++) {
     sum += t2r[channel * KEY_DIM + j] * input(token, i - channel + j);
   }
-  return max(sum, 0.0);
+  return feature(sum);
 #else
-  let x = input(token, i);
-#if FEATURE_MAP == relu
-  return max(x, 0.0);
-#elif FEATURE_MAP == swish
-  return silu(x);
-#elif FEATURE_MAP == sigmoid
-  return sigmoid(x);
-#elif FEATURE_MAP == sqrelu
-  return max(x, 0.0) * max(x, 0.0);
-#elif FEATURE_MAP == gelu
-  return gelu_tanh(x);
-#elif FEATURE_MAP == logsigmoid
-  return log_sigmoid(x);
-#else
-  return x;
-#endif
+  return feature(input(token, i));
 #endif
 }
 
-fn log_gate(token: u32, i: u32) -> f32 {
+fn gate_of(token: u32, i: u32) -> f32 {
   let first = token * STRIDE + QKV_SIZE;
 #if MIXER == gla
   var x = 0.0;
   for (var r = 0u; r < GATE_RANK; r++) {
     x += gate_up[i * GATE_RANK + r] * p[first + r];
   }
-  x += gate_bias[i];
+  return log_gate(x + gate_bias[i]);
 #else
-  let x = p[first + i];
-#endif
-  let g = log_sigmoid(x) / NORMALIZER;
-#if CLAMP == min
-  return max(g, CLAMP_MIN);
-#else
-  return g;
+  return log_gate(p[first + i]);
 #endif
 }
 
@@ -103,15 +79,15 @@ fn log_gate(token: u32, i: u32) -> f32 {
 fn main(@builtin(global_invocation_id) id: vec3<u32>,
         @builtin(num_workgroups) groups: vec3<u32>) {
   let index = id.y * groups.x * WORKGROUP + id.x;
-  let token = index / (QKV_SIZE + GATES_SIZE);
+  let token = first_row() + index / (QKV_SIZE + GATES_SIZE);
   let i = index % (QKV_SIZE + GATES_SIZE);
-  if (token >= counts.tokens) {
+  if (token >= end_row()) {
     return;
   }
   if (i < Q_SIZE) {
-    q[token * Q_SIZE + i] = feature(token, i);
+    q[token * Q_SIZE + i] = mapped_input(token, i);
   } else if (i < Q_SIZE + K_SIZE) {
-    k[token * K_SIZE + i - Q_SIZE] = feature(token, i);
+    k[token * K_SIZE + i - Q_SIZE] = mapped_input(token, i);
   } else if (i < QKV_SIZE) {
     let x = input(token, i);
 #if MIXER == gla
@@ -121,7 +97,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>,
 #endif
   } else {
     let channel = i - QKV_SIZE;
-    let g = log_gate(token, channel);
+    let g = gate_of(token, channel);
     gate[token * GATES_SIZE + channel] = g;
 #if MIXER == gsa
     s[token * GATES_SIZE + channel] = one_minus_exp(g);

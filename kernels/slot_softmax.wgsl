@@ -1,6 +1,6 @@
 // Softmax over the slots of gated slot attention, each row of each head on its own, in f32.
 // One row a workgroup (subgroup variant) or an invocation (plain variant).
-#include "step.wgsl"
+#include "rows.wgsl"
 #param VARIANT: subgroup | plain
 #param WORKGROUP: u32
 #param HEADS: u32
@@ -19,8 +19,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
         @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32,
         @builtin(subgroup_size) subgroup_size: u32) {
-  let row = group.y * groups.x + group.x;
-  if (row >= counts.tokens * HEADS) {
+  let row = first_row() * HEADS + group.y * groups.x + group.x;
+  if (row >= end_row() * HEADS) {
     return;
   }
   let first = row * SLOTS;
@@ -42,8 +42,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>,
         @builtin(num_workgroups) groups: vec3<u32>) {
-  let row = id.y * groups.x * WORKGROUP + id.x;
-  if (row >= counts.tokens * HEADS) {
+  let row = first_row() * HEADS + id.y * groups.x * WORKGROUP + id.x;
+  if (row >= end_row() * HEADS) {
     return;
   }
   let first = row * SLOTS;

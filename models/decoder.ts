@@ -1,8 +1,9 @@
 // A whole model as one program: embedding, the layers, and logits for the rows that want them.
 import { DeviceError, invariant } from '../src/errors.ts'
+import { type Activations, allocateActivations } from '../src/gpu/activations.ts'
 import type { BufferRange, Buffers } from '../src/gpu/buffers.ts'
 import { MAX_WORKGROUPS } from '../src/gpu/grid.ts'
-import type { Matrix } from '../src/gpu/matrix.ts'
+import { type Matrix, sensitiveType } from '../src/gpu/matrix.ts'
 import { embed } from '../src/gpu/ops/embed.ts'
 import { matmul } from '../src/gpu/ops/matmul.ts'
 import { rmsNorm } from '../src/gpu/ops/norm.ts'
@@ -74,7 +75,8 @@ export async function loadDecoder(
     hiddenSize,
   )
 
-  const table = await weights.stacked('embeddings', [tensors.embeddings])
+  const outerType = sensitiveType(tuning.weights)
+  const table = await weights.stacked('embeddings', [tensors.embeddings], outerType)
   const plans: Plan[] = [
     embed(tuning, { step: step.tables, table, sampled: { buffer: sampled }, x }),
   ]
@@ -82,10 +84,16 @@ export async function loadDecoder(
     plans.push(...(await planLayer(context, tensors, layer, index)))
   }
 
-  const head: Matrix = tensors.lmHead ? await weights.stacked('lm_head', [tensors.lmHead]) : table
-  const last: BufferRange = {
-    buffer: await buffers.create('last rows', limits.logitRows * hiddenSize * 4),
-  }
+  const head: Matrix = tensors.lmHead
+    ? await weights.stacked('lm_head', [tensors.lmHead], outerType)
+    : table
+  const last = await allocateActivations(
+    async (name, bytes) => ({ buffer: await buffers.create(name, bytes) }),
+    'last rows',
+    head.type,
+    limits.logitRows,
+    hiddenSize,
+  )
   const logits = await buffers.create('logits', limits.logitRows * vocabSize * 4)
   plans.push(
     rmsNorm(tuning, {
@@ -107,6 +115,7 @@ export async function loadDecoder(
     }),
   )
   checkGrids(plans, limits)
+  await weights.finish()
   const program = await Program.compile(pipelines, plans)
   const { gpuBytes: weightBytes } = weights
   const layers = tensors.layers.length
@@ -144,8 +153,11 @@ async function planLayer(
 ): Promise<Plan[]> {
   const { tuning, step, weights, x, hiddenSize, limits } = context
   const { innerSize, normEps, layers } = tensors.config
-  const n = await context.perToken('normed x', hiddenSize)
-  const h = await context.perToken('mlp', innerSize)
+  const n = await context.activations('normed x', hiddenSize)
+  const h = await context.activations('mlp', innerSize)
+  // Where h is int8, kernels for many rows make floats first.
+  const gated = h.type === 'f32' ? h.range : await context.perToken('mlp', innerSize)
+  const quantized = h.type === 'int8' ? h : undefined
   const norm = async (name: string, weight: LayerTensors['mlpNorm']): Promise<Plan> =>
     rmsNorm(tuning, {
       step,
@@ -155,16 +167,26 @@ async function planLayer(
       dim: hiddenSize,
       eps: normEps,
     })
-  const input = layer.mixerNorm ? n : x
-  const mixer = await planMixer(context, layers[index], layer.mixer, index, input)
+  const mixerInput = layer.mixerNorm
+    ? { input: n, plans: [await norm('mixer norm', layer.mixerNorm)] }
+    : await context.productInput('mixer input', x, hiddenSize)
+  const mixer = await planMixer(context, layers[index], layer.mixer, index, mixerInput.input)
   const gateUp = await weights.interleaved(`layer ${index} gate and up`, layer.gate, layer.up)
   const maxRows = limits.tokens
   return [
-    ...(layer.mixerNorm ? [await norm('mixer norm', layer.mixerNorm)] : []),
+    ...mixerInput.plans,
     ...mixer,
     await norm('mlp norm', layer.mlpNorm),
-    ...matmul(tuning, { step, x: n, weights: gateUp, y: h, maxRows, epilogue: 'swiglu' }),
-    ...(await context.addToResidual(`layer ${index} down`, layer.down, h)),
+    ...matmul(tuning, {
+      step,
+      x: n,
+      weights: gateUp,
+      y: gated,
+      quantized,
+      maxRows,
+      epilogue: 'swiglu',
+    }),
+    ...(await context.addToResidual(`layer ${index} down`, layer.down, h, tuning.weights)),
   ]
 }
 
@@ -174,7 +196,7 @@ function planMixer(
   config: MixerConfig,
   tensors: MixerTensors,
   layer: number,
-  input: BufferRange,
+  input: Activations,
 ): Promise<Plan[]> {
   if (config.kind === 'gla' && tensors.kind === 'gla') {
     return glaLayer(context, config, tensors, layer, input)

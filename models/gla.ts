@@ -1,9 +1,8 @@
 // Gated linear attention: per key channel a gate decays the state S [K, V] of a head, then k·vᵀ
 // is added and q reads it.
-
-import type { BufferRange } from '../src/gpu/buffers.ts'
+import type { Activations } from '../src/gpu/activations.ts'
 import { chunked } from '../src/gpu/ops/chunk.ts'
-import { rmsNorm } from '../src/gpu/ops/norm.ts'
+import { glaStep, glaStepFits } from '../src/gpu/ops/gla-step.ts'
 import { prepareGla } from '../src/gpu/ops/prepare.ts'
 import { type GatedAttention, recurrent } from '../src/gpu/ops/recurrent.ts'
 import type { Plan } from '../src/gpu/program.ts'
@@ -18,70 +17,68 @@ export async function glaLayer(
   config: GlaConfig,
   tensors: GlaTensors,
   layer: number,
-  input: BufferRange,
+  input: Activations,
 ): Promise<Plan[]> {
   const { tuning, step, weights } = context
-  const { heads, kvHeads, keyDim, valueDim } = config
+  const { heads, kvHeads, keyDim, valueDim, gateRank, outputNormEps: eps } = config
   const label = `layer ${layer}`
   // After q, k and v a row of p holds the low-rank gate [rank], then the output gate [H·V].
   const { buffers, plans } = await project(context, config, tensors, layer, input, [
     tensors.gateDown,
     ...(tensors.outputGate ? [tensors.outputGate] : []),
   ])
-  const { p, stride, q, k, v, o, normed } = buffers
+  const { p, stride, qkv, q, k, v, o, normed } = buffers
+  const outputGate = tensors.outputGate && { range: p, stride, offset: stride - heads * valueDim }
+  const weight = tensors.outputNorm && (await weights.vector(`${label} norm`, [tensors.outputNorm]))
   const gate = await context.perToken('gate', kvHeads * keyDim)
+  // Decode rows take one dispatch where it serves the shape; then the others are for prompts alone.
+  const fused = !qkv && glaStepFits(tuning, config)
+  const rows = fused ? 'prompt_tokens' : 'tokens'
 
-  const attention: GatedAttention = {
-    step,
-    q,
-    k,
-    v,
-    gate,
-    o,
+  const shape = { heads, kvHeads, keyDim, valueDim }
+  const states = {
     state: context.state(layer, 'S'),
     slotStride: context.layout.slotFloats,
-    heads,
-    kvHeads,
-    keyDim,
-    valueDim,
     scale: keyDim ** -0.5,
-    gateAxis: 'key',
   }
+  const gates = {
+    featureMap: config.featureMap,
+    gateRank,
+    gateUp: await weights.vector(`${label} gate`, [tensors.gateUp]),
+    gateBias: await weights.vector(`${label} gate bias`, [tensors.gateBias]),
+    gateNormalizer: config.gateNormalizer,
+    clampMin: config.clampMin,
+  }
+  const attention: GatedAttention = { ...shape, ...states, step, q, k, v, gate, o, gateAxis: 'key' }
+  const decode = fused
+    ? glaStep(tuning, {
+        ...shape,
+        ...states,
+        ...gates,
+        step,
+        p,
+        stride,
+        weight,
+        eps,
+        outputGate: outputGate !== undefined,
+        y: normed,
+      })
+    : recurrent(tuning, attention)
 
   return [
     ...plans,
-    ...prepareGla(tuning, {
-      step,
-      p,
-      stride,
-      qkv: buffers.qkv,
-      q,
-      k,
-      v,
-      gate,
-      heads,
-      kvHeads,
-      keyDim,
-      valueDim,
-      featureMap: config.featureMap,
-      gateRank: config.gateRank,
-      gateUp: await weights.vector(`${label} gate`, [tensors.gateUp]),
-      gateBias: await weights.vector(`${label} gate bias`, [tensors.gateBias]),
-      gateNormalizer: config.gateNormalizer,
-      clampMin: config.clampMin,
-    }),
-    ...recurrent(tuning, attention),
+    ...prepareGla(tuning, { ...shape, ...gates, step, p, stride, qkv, q, k, v, gate, rows }),
+    ...decode,
     ...chunked(tuning, { ...attention, scratch: await context.chunkScratch(attention) }),
-    rmsNorm(tuning, {
-      step,
+    ...(await context.normInto(normed, {
       x: o,
-      y: normed,
-      weight: tensors.outputNorm && (await weights.vector(`${label} norm`, [tensors.outputNorm])),
+      weight,
       dim: valueDim,
-      eps: config.outputNormEps,
+      eps,
       heads,
-      gate: tensors.outputGate && { range: p, stride, offset: stride - heads * valueDim },
-    }),
-    ...(await context.addToResidual(`${label} output`, tensors.output, normed)),
+      rows,
+      gate: outputGate,
+    })),
+    ...(await context.addOutput(label, tensors.output, normed)),
   ]
 }

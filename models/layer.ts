@@ -1,9 +1,13 @@
 // What every mixer needs to plan its part of a layer.
 
 import { invariant } from '../src/errors.ts'
+import { type Activations, allocateActivations, floats } from '../src/gpu/activations.ts'
 import type { BufferRange, Buffers } from '../src/gpu/buffers.ts'
+import { isQuantized, type MatrixType, sensitiveType } from '../src/gpu/matrix.ts'
 import { type ChunkScratch, chunkScratchSizes } from '../src/gpu/ops/chunk.ts'
 import { matmul } from '../src/gpu/ops/matmul.ts'
+import { type NormOptions, normFillsGroups, rmsNorm } from '../src/gpu/ops/norm.ts'
+import { quantize } from '../src/gpu/ops/quantize.ts'
 import type { GatedAttention } from '../src/gpu/ops/recurrent.ts'
 import { rotaryTable } from '../src/gpu/ops/rope.ts'
 import type { Plan } from '../src/gpu/program.ts'
@@ -51,6 +55,35 @@ export class LayerContext {
     return { buffer }
   }
 
+  /** Scratch memory for `dim` numbers a token that feed a product with a layer's weights. */
+  activations(name: string, dim: number): Promise<Activations> {
+    const allocate = (part: string, bytes: number) => this.scratch(part, bytes / 4)
+    return allocateActivations(allocate, name, this.tuning.weights, this.limits.tokens, dim)
+  }
+
+  /** Float rows [tokens, dim] as a product with a layer's weights takes them. */
+  async productInput(
+    name: string,
+    x: BufferRange,
+    dim: number,
+  ): Promise<{ input: Activations; plans: Plan[] }> {
+    if (!isQuantized(this.tuning.weights)) return { input: floats(x), plans: [] }
+    const input = await this.activations(name, dim)
+    return { input, plans: [quantize(this.tuning, { step: this.step, x, y: input, dim })] }
+  }
+
+  /** Plans a norm whose results feed a product. */
+  async normInto(y: Activations, norm: Omit<NormOptions, 'step' | 'y'>): Promise<Plan[]> {
+    const { tuning, step } = this
+    if (y.type === 'f32' || normFillsGroups(norm)) return [rmsNorm(tuning, { ...norm, step, y })]
+    const dim = norm.dim * (norm.heads ?? 1)
+    const x = await this.perToken('norm', dim)
+    return [
+      rmsNorm(tuning, { ...norm, step, y: floats(x) }),
+      quantize(tuning, { step, x, y, dim, rows: norm.rows }),
+    ]
+  }
+
   /** Scratch memory of the chunked prompt form for one shape. */
   async chunkScratch(shape: GatedAttention): Promise<ChunkScratch> {
     const sizes = chunkScratchSizes(this.limits, shape)
@@ -61,12 +94,23 @@ export class LayerContext {
     }
   }
 
+  /** Plans x += input · weightsᵀ for the output matrix of a mixer. */
+  addOutput(label: string, tensor: TensorSource, input: Activations): Promise<Plan[]> {
+    const type = sensitiveType(this.tuning.weights)
+    return this.addToResidual(`${label} output`, tensor, input, type)
+  }
+
   /** Plans x += input · weightsᵀ; `input` is [tokens, columns of the tensor]. */
-  async addToResidual(label: string, tensor: TensorSource, input: BufferRange): Promise<Plan[]> {
+  async addToResidual(
+    label: string,
+    tensor: TensorSource,
+    input: Activations,
+    type: MatrixType,
+  ): Promise<Plan[]> {
     return matmul(this.tuning, {
       step: this.step,
       x: input,
-      weights: await this.weights.stacked(label, [tensor]),
+      weights: await this.weights.stacked(label, [tensor], type),
       y: this.x,
       maxRows: this.limits.tokens,
       epilogue: 'add',
@@ -75,9 +119,14 @@ export class LayerContext {
 
   /** A layer's part of the state pool, starting in slot 0. */
   state(layer: number, name: StateName): BufferRange {
+    return { buffer: this.states, offset: this.stateOffset(layer, name) * 4 }
+  }
+
+  /** Floats from the start of a slot to a layer's part of it. */
+  stateOffset(layer: number, name: StateName): number {
     const part = this.layout.parts.find((each) => each.layer === layer && each.name === name)
     invariant(part, `layer ${layer} has no state ${name}`)
-    return { buffer: this.states, offset: part.offset * 4 }
+    return part.offset
   }
 
   /** Rotary table [positions, headDim / 2, 2], shared by layers of one geometry. */

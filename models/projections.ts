@@ -1,5 +1,6 @@
 // What GLA and GSA layers share: the fused projections, the short convolution behind them, and the
 // buffers of a mixer's inputs and output.
+import type { Activations } from '../src/gpu/activations.ts'
 import type { BufferRange } from '../src/gpu/buffers.ts'
 import { shortConv } from '../src/gpu/ops/conv.ts'
 import { matmul } from '../src/gpu/ops/matmul.ts'
@@ -9,7 +10,7 @@ import type { LayerContext } from './layer.ts'
 import { convChannels } from './state.ts'
 import type { GlaTensors, GsaTensors, TensorSource } from './tensors.ts'
 
-/** Buffers of a linear mixer; all f32. */
+/** Buffers of a linear mixer; f32 but for `normed`. */
 export interface MixerBuffers {
   /** [tokens, stride]: q [H·K] | k [Hk·K] | v [Hk·V] | what the mixer adds. */
   p: BufferRange
@@ -24,8 +25,8 @@ export interface MixerBuffers {
   v: BufferRange
   /** [tokens, H, V] */
   o: BufferRange
-  /** [tokens, H, V], o after its norm */
-  normed: BufferRange
+  /** [tokens, H · V], o after its norm: the input of the output product. */
+  normed: Activations
 }
 
 /**
@@ -38,7 +39,7 @@ export async function project(
   config: GlaConfig | GsaConfig,
   tensors: GlaTensors | GsaTensors,
   layer: number,
-  input: BufferRange,
+  input: Activations,
   rest: readonly TensorSource[],
 ): Promise<{ buffers: MixerBuffers; plans: Plan[] }> {
   const { tuning, step, weights, limits } = context
@@ -57,7 +58,7 @@ export async function project(
       k: await context.perToken('k', kvHeads * keyDim),
       v: await context.perToken('v', kvHeads * valueDim),
       o: await context.perToken('o', heads * valueDim),
-      normed: await context.perToken('normed o', heads * valueDim),
+      normed: await context.activations('normed o', heads * valueDim),
     },
     plans: [
       ...matmul(tuning, { step, x: input, weights: projection, y: p, maxRows: limits.tokens }),

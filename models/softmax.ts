@@ -2,7 +2,7 @@
 // and values of earlier tokens lie in the sequence's slot.
 
 import { invariant } from '../src/errors.ts'
-import type { BufferRange } from '../src/gpu/buffers.ts'
+import type { Activations } from '../src/gpu/activations.ts'
 import { attention } from '../src/gpu/ops/attention.ts'
 import { matmul } from '../src/gpu/ops/matmul.ts'
 import { rotary } from '../src/gpu/ops/rope.ts'
@@ -18,7 +18,7 @@ export async function softmaxLayer(
   config: SoftmaxConfig,
   tensors: SoftmaxTensors,
   layer: number,
-  input: BufferRange,
+  input: Activations,
 ): Promise<Plan[]> {
   const { tuning, step, weights, layout } = context
   const { heads, kvHeads, headDim, window } = config
@@ -42,6 +42,7 @@ export async function softmaxLayer(
   const k = await context.perToken('k', kvHeads * headDim)
   const v = await context.perToken('v', kvHeads * headDim)
   const o = await context.perToken('o', heads * headDim)
+  const output = await context.productInput('attended', o, heads * headDim)
   const shape = { step, q, k, v, heads, kvHeads, headDim }
 
   return [
@@ -61,6 +62,7 @@ export async function softmaxLayer(
       // A window as long as any sequence hides nothing.
       window: window !== undefined && window < layout.maxLength ? window : undefined,
     }),
-    ...(await context.addToResidual(`${label} output`, tensors.output, o)),
+    ...output.plans,
+    ...(await context.addOutput(label, tensors.output, output.input)),
   ]
 }

@@ -36,8 +36,25 @@ const DECIDING_KEYS: readonly [RegExp, string][] = [
   [/\.attn\.feature_map\./, 'feature_map'],
 ]
 
-/** The tensors of a checkpoint that have no role yet. Names are given without `model.`. */
-export class TensorLookup {
+/** Tensors by name, each to be taken once. Names are given without `model.`. */
+export interface TensorLookup {
+  /** True if a tensor of this name is there and has no role yet. */
+  has(name: string): boolean
+  /** Rows of a tensor that is still there; undefined if it is not or is a scalar. */
+  rows(name: string): number | undefined
+  /** The tensor under the first of `names` that exists. Throws if none does, or on its shape. */
+  take(names: string | readonly string[], shape: readonly number[]): TensorSource
+  /** The same for a tensor that may be absent. */
+  takeOptional(
+    names: string | readonly string[],
+    shape: readonly number[],
+  ): TensorSource | undefined
+  /** Throws CheckpointError, naming the first, if any tensor was not taken. */
+  finish(): void
+}
+
+/** The tensors of a checkpoint that have no role yet. */
+export class StoredTensors implements TensorLookup {
   readonly #config: ModelConfig
   readonly #checkpoint: Checkpoint
   readonly #left = new Map<string, TensorSource>()
@@ -62,17 +79,14 @@ export class TensorLookup {
     }
   }
 
-  /** True if a tensor of this name is there and has no role yet. */
   has(name: string): boolean {
     return this.#left.has(name)
   }
 
-  /** Rows of a tensor that is still there; undefined if it is not or is a scalar. */
   rows(name: string): number | undefined {
     return this.#left.get(name)?.shape[0]
   }
 
-  /** The tensor under the first of `names` that exists. Throws if none does, or on its shape. */
   take(names: string | readonly string[], shape: readonly number[]): TensorSource {
     const tensor = this.takeOptional(names, shape)
     if (tensor !== undefined) return tensor
@@ -84,7 +98,6 @@ export class TensorLookup {
     )
   }
 
-  /** The same for a tensor that may be absent. */
   takeOptional(
     names: string | readonly string[],
     shape: readonly number[],
@@ -106,7 +119,6 @@ export class TensorLookup {
     return undefined
   }
 
-  /** Throws CheckpointError, naming the first, if any tensor was not taken. */
   finish(): void {
     const [first, ...others] = this.#left.values()
     if (first === undefined) return

@@ -5,8 +5,9 @@ import type { Checkpoint } from '../src/loader/checkpoint.ts'
 import { ITEM_BYTES } from '../src/loader/convert.ts'
 import { elementCount, selectRows, type TensorSource } from '../src/loader/tensor-source.ts'
 import type { MixerConfig, ModelConfig } from './config.ts'
-import { TensorLookup } from './tensors-lookup.ts'
+import { StoredTensors, type TensorLookup } from './tensors-lookup.ts'
 import { type MappedMixer, mapGla, mapGsa, mapSoftmax } from './tensors-mixers.ts'
+import { RandomTensors } from './tensors-random.ts'
 
 export type { TensorSource } from '../src/loader/tensor-source.ts'
 
@@ -112,7 +113,15 @@ export interface SoftmaxTensors {
  * computation that is not supported.
  */
 export function mapTensors(config: ModelConfig, checkpoint: Checkpoint): ModelTensors {
-  const lookup = new TensorLookup(config, checkpoint)
+  return assignRoles(config, new StoredTensors(config, checkpoint))
+}
+
+/** The same tensors with random numbers; only what config.json says is known of them. */
+export function randomTensors(config: ModelConfig, configFile: string): ModelTensors {
+  return assignRoles(config, new RandomTensors(configFile))
+}
+
+function assignRoles(config: ModelConfig, lookup: TensorLookup): ModelTensors {
   const { hiddenSize: D, vocabSize } = config
   const embeddings = lookup.take(['embeddings.weight', 'embed_tokens.weight'], [vocabSize, D])
   const finalNorm = lookup.take('norm.weight', [D])

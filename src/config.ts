@@ -92,11 +92,30 @@ export const SERVE_OPTIONS = {
     fallback: 'auto',
   },
   dtype: {
-    help: 'Type of the weights on the GPU.',
+    help: 'Type of the weights on the GPU, if they are not quantized.',
     value: 'TYPE',
     expects: 'auto, float16 or float32',
     type: z.enum(['auto', 'float16', 'float32']),
     fallback: 'auto',
+  },
+  quantization: {
+    help: 'Store matrices as integers, in groups of 32 with a scale each: int8 takes half the memory of float16, int4 a quarter (embeddings, head and output matrices stay int8).',
+    value: 'TYPE',
+    expects: 'none, int8 or int4',
+    type: z.enum(['none', 'int8', 'int4']),
+    fallback: 'none',
+  },
+  randomWeights: {
+    help: 'Random numbers in place of the weights, which the folder need not have: answers are noise, at the speed of the model.',
+    expects: 'true or false',
+    type: truth,
+    fallback: 'false',
+  },
+  noAutotune: {
+    help: 'Take the kernels that are the fastest on the GPUs that glaze was developed on. Otherwise the first start on another GPU measures for some seconds, and the result is kept in the cache folder.',
+    expects: 'true or false',
+    type: truth,
+    fallback: 'false',
   },
   kernels: {
     help: 'Kernel variants to use: subgroup is fast on GPUs, plain needs no subgroups or barriers.',
@@ -106,7 +125,7 @@ export const SERVE_OPTIONS = {
     fallback: 'auto',
   },
   batchInvariant: {
-    help: 'Same answer whatever else runs, bit by bit; auto: yes, as it costs nothing where it was measured.',
+    help: 'Same answer whatever else runs, bit by bit; auto: on software adapters, where it costs nothing. On GPUs 16 sequences and more decode slower with it.',
     expects: 'true, false or auto',
     type: orAuto(truth),
     fallback: 'auto',
@@ -221,9 +240,60 @@ export const SERVE_OPTIONS = {
 
 export type ServeOptions = OptionValues<typeof SERVE_OPTIONS>
 
+/** Options of `glaze eval`. */
+export const EVAL_OPTIONS = {
+  model: SERVE_OPTIONS.model,
+  text: {
+    help: 'File with the text to score.',
+    value: 'FILE',
+    expects: 'a file',
+    type: text.optional(),
+    otherwise: 'a part of a book that the small models have not seen',
+  },
+  window: {
+    help: 'Tokens predicted in a window, behind one more that only begins it. Each is scored from an empty state.',
+    value: 'N',
+    expects: 'a whole number from 1 to 1048576',
+    type: wholeNumber(1, 2 ** 20),
+    fallback: '2048',
+  },
+  tokens: {
+    help: 'Score no more than the first so many tokens.',
+    value: 'N',
+    expects: 'a whole number from 2',
+    type: wholeNumber(2, Number.MAX_SAFE_INTEGER).optional(),
+    otherwise: 'all',
+  },
+  quantization: {
+    help: 'Weights to score with: none, int8, int4. Of several, each is compared with the first.',
+    value: 'TYPE',
+    expects: 'one or more of none, int8 and int4, separated by commas',
+    type: commaSeparated(z.enum(['none', 'int8', 'int4'])),
+    fallback: 'none',
+    list: true,
+  },
+  json: {
+    help: 'File to write the figures to.',
+    value: 'FILE',
+    expects: 'a file',
+    type: text.optional(),
+    otherwise: 'none',
+  },
+  adapter: SERVE_OPTIONS.adapter,
+  dtype: SERVE_OPTIONS.dtype,
+  kernels: SERVE_OPTIONS.kernels,
+  batchInvariant: SERVE_OPTIONS.batchInvariant,
+  stateMemory: SERVE_OPTIONS.stateMemory,
+  maxNumBatchedTokens: SERVE_OPTIONS.maxNumBatchedTokens,
+  maxModelLen: SERVE_OPTIONS.maxModelLen,
+} satisfies OptionTable
+
+export type EvalOptions = OptionValues<typeof EVAL_OPTIONS>
+
 /** What the command line asks for. */
 export type Command =
   | { command: 'serve'; options: ServeOptions }
+  | { command: 'eval'; options: EvalOptions }
   | { command: 'help'; text: string }
   | { command: 'version' }
 
@@ -235,12 +305,17 @@ export function parseCommandLine(
   argv: readonly string[],
   env: Record<string, string | undefined>,
 ): Command {
-  const args = argv[0] === 'serve' ? argv.slice(1) : argv
+  const isEval = argv[0] === 'eval'
+  const args = isEval || argv[0] === 'serve' ? argv.slice(1) : argv
   const beforeTerminator = args.slice(0, [...args, '--'].indexOf('--'))
   const has = (...names: string[]) => beforeTerminator.some((arg) => names.includes(arg))
-  if (has('--help', '-h') || argv[0] === 'help') return { command: 'help', text: helpText() }
+  if (has('--help', '-h') || argv[0] === 'help') {
+    return { command: 'help', text: isEval ? evalHelpText() : helpText() }
+  }
   if (has('--version', '-V') || argv[0] === 'version') return { command: 'version' }
-  return { command: 'serve', options: parseOptions(SERVE_OPTIONS, args, env) }
+  return isEval
+    ? { command: 'eval', options: parseOptions(EVAL_OPTIONS, args, env, SERVE_OPTIONS) }
+    : { command: 'serve', options: parseOptions(SERVE_OPTIONS, args, env, EVAL_OPTIONS) }
 }
 
 /** Whether a browser would send this text as the origin of some page; `*` stands for all. */
@@ -256,11 +331,25 @@ function helpText(): string {
     'Serves gated linear-attention language models over the OpenAI HTTP API.',
     '',
     'Usage: glaze [serve] [MODEL] [options]',
+    '       glaze eval [MODEL] [options]     perplexity of a text; eval --help says more',
     '',
     'Options, each with its environment variable; a flag wins over its variable:',
     ...describeOptions(SERVE_OPTIONS),
     '  -h, --help\n      Print this text.',
     '  -V, --version\n      Print the version.',
+    '',
+  ].join('\n')
+}
+
+function evalHelpText(): string {
+  return [
+    'Perplexity of a text: the text is cut into windows, each is scored from an empty state.',
+    '',
+    'Usage: glaze eval [MODEL] [--text FILE] [options]',
+    '',
+    'Options, each with its environment variable; a flag wins over its variable:',
+    ...describeOptions(EVAL_OPTIONS),
+    '  -h, --help\n      Print this text.',
     '',
   ].join('\n')
 }

@@ -3,6 +3,7 @@
 import { version } from '../package.json'
 import { parseCommandLine } from './config.ts'
 import { OperatorError } from './errors.ts'
+import { evaluate } from './eval.ts'
 import { serve } from './serve.ts'
 
 async function main(): Promise<number> {
@@ -16,6 +17,8 @@ async function main(): Promise<number> {
       return 0
     case 'serve':
       return serve(command.options)
+    case 'eval':
+      return evaluate(command.options)
   }
 }
 

@@ -85,31 +85,40 @@ export function byteCount(min: number) {
     .pipe(z.number().min(min).max(Number.MAX_SAFE_INTEGER))
 }
 
-/** Resolves the options of one table from flags, GLAZE_ variables and defaults. */
+/**
+ * Resolves the options of one table from flags, GLAZE_ variables and defaults.
+ * @param others options of other commands, whose variables may be set and mean nothing here
+ */
 export function parseOptions<T extends OptionTable>(
   table: T,
   args: readonly string[],
   env: Record<string, string | undefined>,
+  others: OptionTable = {},
 ): OptionValues<T> {
-  const given = { ...fromEnvironment(table, env), ...fromFlags(table, args) }
+  const given = { ...fromEnvironment(table, env, others), ...fromFlags(table, args) }
   const values = Object.entries(table).map(([key, option]) => {
     const { value, source } = given[key] ?? { value: option.fallback, source: flagOf(key) }
     const parsed = option.type.safeParse(value)
     if (parsed.success) return [key, parsed.data]
-    const found = option.secret ? '' : ` is ${JSON.stringify(value)}`
+    const shown = value === undefined ? 'missing' : JSON.stringify(value)
+    const found = option.secret ? '' : ` is ${shown}`
     throw new ConfigError(`${source}${found}: expected ${option.expects}`)
   })
   return Object.fromEntries(values)
 }
 
-/** The help text of each option, in the order of the table. */
-export function describeOptions(table: OptionTable): string[] {
+/**
+ * The help text of each option, in the order of the table.
+ * @param variables false for a command that reads no environment
+ */
+export function describeOptions(table: OptionTable, variables = true): string[] {
   return Object.entries(table).map(([key, option]) => {
     const flag = flagOf(key)
     const usage = isBoolean(option) ? `${flag}, ${negationOf(flag)}` : `${flag} ${option.value}`
     const otherwise = option.fallback ?? option.otherwise
-    const notes = [variableOf(key), otherwise && `default: ${otherwise}`].filter(Boolean).join(', ')
-    return `  ${usage}\n      ${option.help}\n      [${notes}]`
+    const notes = [variables && variableOf(key), otherwise && `default: ${otherwise}`]
+    const note = notes.filter(Boolean).join(', ')
+    return `  ${usage}\n      ${option.help}${note && `\n      [${note}]`}`
   })
 }
 
@@ -160,8 +169,13 @@ function fromFlags(table: OptionTable, args: readonly string[]): Given {
   return given
 }
 
-function fromEnvironment(table: OptionTable, env: Record<string, string | undefined>): Given {
+function fromEnvironment(
+  table: OptionTable,
+  env: Record<string, string | undefined>,
+  others: OptionTable,
+): Given {
   const keys = new Map(Object.keys(table).map((key) => [variableOf(key), key]))
+  const foreign = new Set(Object.keys(others).map(variableOf))
   const given: Given = {}
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith('GLAZE_') || value === undefined) continue
@@ -170,6 +184,7 @@ function fromEnvironment(table: OptionTable, env: Record<string, string | undefi
     if (value === '' && unsetTo) throw new ConfigError(`${name} is empty; unset it to ${unsetTo}`)
     // Container files often pass a variable on as an empty string where it is not set.
     if (value === '') continue
+    if (key === undefined && foreign.has(name)) continue
     if (key === undefined) throw unknownName('environment variable', name, [...keys.keys()])
     given[key] = { value, source: name }
   }

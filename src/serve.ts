@@ -175,11 +175,14 @@ export async function chatTemplateOf(
 }
 
 async function load(folder: string, options: ServeOptions, log: Logger): Promise<LoadedModel> {
+  if (options.randomWeights) log.warn('--random-weights: the answers of this server are noise')
   const progress = new Progress()
   try {
     return await loadModel({
       ...options,
       folder,
+      autotune: !options.noAutotune,
+      onAutotune: () => log.info('measuring which kernels are the fastest on this GPU'),
       queueTimeoutMs: milliseconds(options.queueTimeout),
       requestTimeoutMs: milliseconds(options.requestTimeout),
       onProgress: (done, total) => progress.show(done, total),
@@ -212,6 +215,9 @@ function recommendedSampling({ generationConfig }: LoadedModel) {
   return { temperature, topP, topK, minP, repetitionPenalty }
 }
 
+/** Names of the types of matrices. */
+const WEIGHTS = { f32: 'float32', f16: 'float16', int8: 'int8', int4: 'int4' } as const
+
 /** What runs where, a line for each part. */
 function startReport(model: LoadedModel, id: string, folder: string, milliseconds: number): string {
   const { plan, gpu, tuning, decoder, maxLength } = model
@@ -221,7 +227,7 @@ function startReport(model: LoadedModel, id: string, folder: string, millisecond
     [
       'adapter',
       `${adapter.name}${adapter.software ? ', on the CPU' : ''}; ` +
-        `${tuning.invariant ? 'batch-invariant ' : ''}${tuning.variant} kernels, ${tuning.weights === 'f16' ? 'float16' : 'float32'} weights`,
+        `${tuning.invariant ? 'batch-invariant ' : ''}${tuning.variant} kernels, ${WEIGHTS[tuning.weights]} weights`,
     ],
     [
       'memory',
@@ -280,19 +286,21 @@ function bytes(count: number): string {
 
 /** A line on stderr while weights load, for models that take longer than a moment. */
 class Progress {
-  readonly #started = performance.now()
+  /** When the first block was there: what came before says nothing of the rate. */
+  #first: { time: number; done: number } | undefined
   #shown = 0
 
   show(done: number, total: number): void {
     const now = performance.now()
+    this.#first ??= { time: now, done }
+    const seconds = (now - this.#first.time) / 1000
     const interval = process.stderr.isTTY ? 200 : 5000
-    if (now - this.#started < 1000 || now - this.#shown < interval) return
+    if (seconds < 1 || now - this.#shown < interval) return
     this.#shown = now
-    const seconds = (now - this.#started) / 1000
-    const left = (seconds * (total - done)) / Math.max(done, 1)
+    const rate = (done - this.#first.done) / seconds
+    const left = (total - done) / Math.max(rate, 1)
     const line =
-      `loading  ${bytes(done)} of ${bytes(total)}, ${bytes(done / seconds)}/s, ` +
-      `${Math.ceil(left)} s left`
+      `loading  ${bytes(done)} of ${bytes(total)}, ${bytes(rate)}/s, ` + `${Math.ceil(left)} s left`
     process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`)
   }
 

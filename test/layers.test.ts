@@ -24,7 +24,7 @@ const allowed: Record<string, string[]> = {
 function layerOf(file: string): string {
   const [top, folder] = file.split('/')
   if (top === 'kernels' || top === 'models') return top
-  if (file === 'src/main.ts' || file === 'src/serve.ts') return 'main'
+  if (['src/main.ts', 'src/serve.ts', 'src/eval.ts'].includes(file)) return 'main'
   return folder.endsWith('.ts') ? 'base' : folder
 }
 

@@ -1,14 +1,17 @@
 // From a checkpoint folder to a running engine: device, memory plan, weights, warm-up.
-import { parseModelConfig } from '../../models/config.ts'
+import { type ModelConfig, parseModelConfig } from '../../models/config.ts'
 import { type Decoder, loadDecoder } from '../../models/decoder.ts'
 import { cacheBytes, stateLayout } from '../../models/state.ts'
-import { mapTensors, usedBytes } from '../../models/tensors.ts'
+import { mapTensors, randomTensors, usedBytes } from '../../models/tensors.ts'
+import { version } from '../../package.json'
 import { CheckpointError, DeviceError } from '../errors.ts'
+import { autotune } from '../gpu/autotune.ts'
 import { Buffers } from '../gpu/buffers.ts'
 import { type Gpu, openGpu } from '../gpu/device.ts'
 import { Pipelines } from '../gpu/pipelines.ts'
 import type { StepLimits } from '../gpu/step.ts'
 import { chooseTuning, type Tuning } from '../gpu/tuning.ts'
+import { loadTuning, saveTuning } from '../gpu/tuning-cache.ts'
 import { openCheckpoint } from '../loader/checkpoint.ts'
 import type { GenerationConfig } from '../loader/generation-config.ts'
 import { Tokenizer } from '../text/tokenizer.ts'
@@ -36,10 +39,18 @@ export interface LoadOptions
   kernels: string
   /** --dtype: auto, float16 or float32 */
   dtype: string
+  /** --quantization: none, int8 or int4; undefined is none. */
+  quantization?: string
+  /** Random numbers in place of the checkpoint's weights, which need not be there. */
+  randomWeights?: boolean
   /** --batch-invariant; undefined: where it costs little. */
   batchInvariant: boolean | undefined
   /** Bound on prompt and completion together; undefined: the model's, if it has one. */
   maxModelLen: number | undefined
+  /** Measure which kernels are the fastest on an unknown GPU, and keep the result. */
+  autotune?: boolean
+  /** Told once if the measurement begins. */
+  onAutotune?: () => void
   /** Keep Dawn's validation on; tests do. */
   checked?: boolean
   /** Called while weights are uploaded. */
@@ -84,8 +95,13 @@ const DEFAULT_HYBRID_LENGTH = 2048
  * @throws OperatorError (CheckpointError, ConfigError, DeviceError) with what the operator can do
  */
 export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
-  await using checkpoint = await openCheckpoint(options.folder)
-  const tensors = mapTensors(parseModelConfig(checkpoint.config, checkpoint.configFile), checkpoint)
+  const withoutWeights = options.randomWeights
+  await using checkpoint = await openCheckpoint(options.folder, { withoutWeights })
+  const { configFile } = checkpoint
+  const modelConfig = parseModelConfig(checkpoint.config, configFile)
+  const tensors = withoutWeights
+    ? randomTensors(modelConfig, configFile)
+    : mapTensors(modelConfig, checkpoint)
   const { config } = tensors
   const { tokenizerFile } = checkpoint
   if (tokenizerFile === undefined) {
@@ -114,7 +130,10 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
   // Handled by the race below, and no concern of anyone once the model runs.
   lost.catch(() => {})
   try {
-    const tuning = chooseTuning(gpu, options)
+    const chosen = chooseTuning(gpu, options)
+    const tuning = options.autotune
+      ? await Promise.race([tuneProducts(gpu, chosen, config, options), lost])
+      : chosen
     const { slots, limits } = planMemory(gpu, config, layout, options)
     const totalBytes = usedBytes(tensors)
     const load = async () => {
@@ -187,4 +206,23 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
     gpu.destroy()
     throw error
   }
+}
+
+/** What an earlier start found for this GPU, or a new measurement. CPUs are not worth one. */
+async function tuneProducts(
+  gpu: Gpu,
+  tuning: Tuning,
+  { hiddenSize, innerSize }: ModelConfig,
+  { onAutotune }: LoadOptions,
+): Promise<Tuning> {
+  if (tuning.variant === 'plain' || gpu.adapter.software) return tuning
+  const { vendor, architecture, name } = gpu.adapter
+  const adapter = [vendor, architecture, name].join(' ')
+  const key = { adapter, version, weights: tuning.weights, hiddenSize, innerSize }
+  const known = await loadTuning(key)
+  if (known) return { ...tuning, products: known }
+  onAutotune?.()
+  const products = await autotune(gpu, tuning, { hiddenSize, innerSize })
+  await saveTuning(key, products)
+  return { ...tuning, products }
 }

@@ -4,12 +4,14 @@ import { DeviceError, invariant } from '../errors.ts'
 /** GPUBufferUsage and GPUMapMode of the WebGPU specification; Bun has no such globals. */
 export const Usage = {
   MAP_READ: 0x1,
+  MAP_WRITE: 0x2,
   COPY_SRC: 0x4,
   COPY_DST: 0x8,
   UNIFORM: 0x40,
   STORAGE: 0x80,
 } as const
 export const MAP_MODE_READ = 1
+export const MAP_MODE_WRITE = 2
 
 /** Bindings start at multiples of this many bytes on every adapter. */
 export const BINDING_ALIGNMENT = 256

@@ -3,10 +3,10 @@
 // installed on the system; the files are unpacked once into the user's cache folder.
 import { dlopen, FFIType, ptr } from 'bun:ffi'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
 import { DeviceError } from '../errors.ts'
+import { cacheFolder } from './cache-folder.ts'
 
 /** Name of the adapter that the driver brings. */
 export const SOFTWARE_DRIVER = 'SwiftShader driver'
@@ -56,8 +56,7 @@ export function installSoftwareDriver(): void {
  */
 export function unpackDriver(): string {
   const { archive, version } = findArchive()
-  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
-  const folder = join(cache, 'glaze', `swiftshader-${version}`)
+  const folder = join(cacheFolder(), `swiftshader-${version}`)
   if (existsSync(join(folder, MANIFEST))) return folder
   const partial = `${folder}.${process.pid}`
   try {

@@ -1,6 +1,8 @@
 // From what is known of the device to which variant of each kernel runs on it.
 import { ConfigError, DeviceError } from '../errors.ts'
 import type { Gpu } from './device.ts'
+import type { MatrixType } from './matrix.ts'
+import { LARGE_PRODUCTS, type ProductTuning, SMALL_PRODUCTS } from './products.ts'
 
 /** `subgroup`: reductions across lanes; `plain`: one thread an output, no barriers, for CPUs. */
 export type Variant = 'subgroup' | 'plain'
@@ -8,8 +10,8 @@ export type Variant = 'subgroup' | 'plain'
 /** Decisions that shape both a kernel's text and its dispatch. */
 export interface Tuning {
   variant: Variant
-  /** Storage type of weight matrices. */
-  weights: 'f16' | 'f32'
+  /** Storage type of the layers' matrices; `sensitiveType` knows that of a few. */
+  weights: MatrixType
   /**
    * A sequence gets the same bits alone and in a crowd: what it sees of a step is its own content,
    * its positions and its cuts.
@@ -17,6 +19,8 @@ export interface Tuning {
   invariant: boolean
   /** Subgroups of different kernels may differ in size on this adapter. */
   subgroupSizesVary: boolean
+  /** Shapes of the subgroup kernels that multiply with weights. */
+  products: ProductTuning
 }
 
 /** What the operator asked for. */
@@ -25,6 +29,8 @@ export interface TuningOptions {
   kernels: string
   /** --dtype: `auto`, `float16` or `float32`. */
   dtype: string
+  /** --quantization: `none`, `int8` or `int4`; undefined is `none`. */
+  quantization?: string
   /**
    * --batch-invariant; undefined leaves it to the device. The plain kernels are invariant whatever is
    * asked for: they would gain nothing from being otherwise.
@@ -33,13 +39,11 @@ export interface TuningOptions {
 }
 
 /**
- * Whether the subgroup kernels are invariant unless told otherwise. On an H100, GLA-7B shape, it costs
- * nothing: decode steps of up to 8 sequences and prompts are the same, 16 sequences take 22 ms a step
- * instead of 66, 64 take 80 instead of 92, and a prompt of 2,048 tokens beside 8 decoding sequences
- * 1.26 s instead of 1.49 though its steps read the weights twice: the kernels for few rows beat the
- * tiled ones there (2026-11-23).
+ * Whether the subgroup kernels are invariant unless told otherwise. They are not: tiles for many rows beat
+ * the kernels for few by far, and sum in another order. Products of a GLA-7B layer for 64 rows on an H100,
+ * float16: 1.4 ms in tiles, 2.0 ms as eight times eight rows; int8 0.55 and 1.3 (2026-11-23).
  */
-const INVARIANT_SUBGROUPS = true
+const INVARIANT_SUBGROUPS = false
 
 /**
  * Software drivers run workgroups as coroutines, so barriers and subgroup operations are their
@@ -48,26 +52,45 @@ const INVARIANT_SUBGROUPS = true
  */
 export function chooseTuning(
   gpu: Pick<Gpu, 'adapter' | 'hasSubgroups'>,
-  { kernels, dtype, batchInvariant }: TuningOptions,
+  { kernels, dtype, quantization, batchInvariant }: TuningOptions,
 ): Tuning {
   if (kernels !== 'auto' && kernels !== 'subgroup' && kernels !== 'plain') {
     throw new ConfigError(`--kernels ${kernels}: allowed are auto, subgroup, plain`)
-  }
-  if (dtype !== 'auto' && dtype !== 'float16' && dtype !== 'float32') {
-    throw new ConfigError(`--dtype ${dtype}: allowed are auto, float16, float32`)
   }
   if (kernels === 'subgroup' && !gpu.hasSubgroups) {
     throw new DeviceError(`--kernels subgroup: adapter ${gpu.adapter.name} has no subgroups`)
   }
   const best = gpu.hasSubgroups && !gpu.adapter.software ? 'subgroup' : 'plain'
-  // CPUs pay for unpacking float16: one step of the default model takes 17 ms instead of 11
-  // (SwiftShader, two cores, 2026-11). The numbers are the same.
-  const wide = dtype === 'float32' || (dtype === 'auto' && gpu.adapter.software)
   const variant = kernels === 'auto' ? best : kernels
   return {
     variant,
-    weights: wide ? 'f32' : 'f16',
+    weights: chooseWeights(gpu, dtype, quantization),
     invariant: variant === 'plain' || (batchInvariant ?? INVARIANT_SUBGROUPS),
     subgroupSizesVary: gpu.adapter.subgroupMinSize !== gpu.adapter.subgroupMaxSize,
+    products: gpu.adapter.software ? SMALL_PRODUCTS : LARGE_PRODUCTS,
   }
+}
+
+function chooseWeights(
+  { adapter }: Pick<Gpu, 'adapter'>,
+  dtype: string,
+  quantization = 'none',
+): MatrixType {
+  if (dtype !== 'auto' && dtype !== 'float16' && dtype !== 'float32') {
+    throw new ConfigError(`--dtype ${dtype}: allowed are auto, float16, float32`)
+  }
+  if (quantization === 'int8' || quantization === 'int4') {
+    if (dtype === 'auto') return quantization
+    throw new ConfigError(
+      `--quantization ${quantization} and --dtype ${dtype} both name the type of the weights; ` +
+        'leave one of them out',
+    )
+  }
+  if (quantization !== 'none') {
+    throw new ConfigError(`--quantization ${quantization}: allowed are none, int8, int4`)
+  }
+  // CPUs pay for unpacking float16: one step of the default model takes 17 ms instead of 11
+  // (SwiftShader, two cores, 2026-11). The numbers are the same.
+  const wide = dtype === 'float32' || (dtype === 'auto' && adapter.software)
+  return wide ? 'f32' : 'f16'
 }

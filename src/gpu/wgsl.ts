@@ -6,9 +6,11 @@
 //   #include "common.wgsl"          text appended after the file's own, once; a dead #if drops it,
 //                                   but not the need to give its parameters
 //   #if WEIGHT == f16 && K > 64     also #elif, #else, #endif; !, ||, (), == != < <= > >=
+//   #for i < ROWS                   lines up to #endfor for each i from 0, `$i` replaced: unroll.ts
 //
 // Unknown names, missing values and unknown directives are errors with file and line. Line numbers
-// of the file survive: removed lines become empty ones, and `enable` directives join line 1.
+// of files without #for survive: removed lines become empty ones, and `enable` directives join line 1.
+import { unroll } from './unroll.ts'
 
 /** A value for each parameter a kernel declares. */
 export type ParamValues = Readonly<Record<string, number | string | boolean>>
@@ -140,8 +142,8 @@ function expand(
   // One entry per open #if: is this branch taken, was any branch before, is the outside live.
   const open: { live: boolean; done: boolean; outer: boolean; line: number }[] = []
   const live = () => open.at(-1)?.live ?? true
-  const lines = text.split('\n').map((content, index) => {
-    const at = `${file}:${index + 1}`
+  const lines = unroll(file, text, values).map(({ content, line }) => {
+    const at = `${file}:${line}`
     const directive = /^\s*#(\w+)\s*(.*?)\s*(?:\/\/.*)?$/.exec(content)
     if (!directive) {
       if (!live()) return ''
@@ -153,7 +155,7 @@ function expand(
     const top = open.at(-1)
     if (word === 'if') {
       const taken = live() && evaluate(rest, at, values, declared)
-      open.push({ live: taken, done: taken, outer: live(), line: index + 1 })
+      open.push({ live: taken, done: taken, outer: live(), line })
     } else if (word === 'elif' || word === 'else') {
       if (!top) throw new WgslError(`${at}: #${word} without #if`)
       const taken =
@@ -222,15 +224,18 @@ function evaluate(
   const comparison = (): boolean => {
     const name = tokens[next++] ?? fail()
     const declaration = declared.get(name)
-    if (!declaration) throw new WgslError(`${at}: ${name} is not a declared parameter`)
-    const left = String(values[name])
+    // Numbers come from #for.
+    if (!declaration && !/^\d+$/.test(name)) {
+      throw new WgslError(`${at}: ${name} is not a declared parameter`)
+    }
+    const left = declaration ? String(values[name]) : name
     const operator = tokens[next]
     if (operator === undefined || !/^[=!<>]=?$/.test(operator) || operator === '!') {
       return left !== '0' && left !== 'false'
     }
     next++
     const right = tokens[next++] ?? fail()
-    if (declaration.type === 'choice' && !declaration.choices.includes(right)) {
+    if (declaration?.type === 'choice' && !declaration.choices.includes(right)) {
       throw new WgslError(`${at}: ${name} is never ${right}: ${declaration.choices.join(', ')}`)
     }
     if (operator === '==') return left === right

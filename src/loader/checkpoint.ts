@@ -41,7 +41,10 @@ export class Checkpoint {
     /** Paths, undefined if the folder lacks the file. */
     readonly tokenizerFile: string | undefined,
     readonly tokenizerConfigFile: string | undefined,
-    /** The file that lists all tensors, for errors: the index or the only weight file. */
+    /**
+     * The file that says which tensors there are, for errors: the index or the only weight file, or
+     * config.json if weights were not wanted.
+     */
     readonly weightsFile: string,
     readonly tensors: ReadonlyMap<string, StoredTensor>,
     files: readonly SafetensorsFile[],
@@ -54,11 +57,20 @@ export class Checkpoint {
   }
 }
 
+/** What of a checkpoint is wanted. */
+export interface CheckpointOptions {
+  /** Leaves weight files alone, which the folder need not have then. */
+  withoutWeights?: boolean
+}
+
 /**
  * Opens a checkpoint. Headers of the weight files are read and checked, their data is not.
  * Throws CheckpointError naming the file at fault; nothing stays open then.
  */
-export async function openCheckpoint(folder: string): Promise<Checkpoint> {
+export async function openCheckpoint(
+  folder: string,
+  { withoutWeights = false }: CheckpointOptions = {},
+): Promise<Checkpoint> {
   if (!(await folderExists(folder))) throw new CheckpointError(folder, 'there is no such folder')
   const configFile = join(folder, 'config.json')
   const config = await readJsonFile(configFile)
@@ -74,7 +86,9 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   )
   const tokenizerFile = await pathIfThere(join(folder, 'tokenizer.json'))
   const tokenizerConfigFile = await pathIfThere(join(folder, 'tokenizer_config.json'))
-  const { weightsFile, files, tensors } = await openWeights(folder)
+  const { weightsFile, files, tensors } = withoutWeights
+    ? { weightsFile: configFile, files: [], tensors: new Map() }
+    : await openWeights(folder)
   return new Checkpoint(
     folder,
     configFile,

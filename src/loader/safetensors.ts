@@ -49,11 +49,14 @@ export class StoredTensor implements TensorSource {
     this.#offset = dataOffset + entry.begin
   }
 
-  async readRows(first: number, count: number): Promise<Uint8Array> {
+  async readRows(first: number, count: number, into?: Uint8Array): Promise<Uint8Array> {
     const rows = this.shape[0] ?? 1
     invariant(first >= 0 && count >= 0 && first + count <= rows, `rows of ${this.name}`)
     const rowBytes = rowLength(this.shape) * ITEM_BYTES[this.dtype]
-    return readAt(this.#handle, this.#offset + first * rowBytes, count * rowBytes, this.file)
+    const bytes = into ?? new Uint8Array(count * rowBytes)
+    invariant(bytes.length === count * rowBytes, `place for rows of ${this.name}`)
+    await readAt(this.#handle, this.#offset + first * rowBytes, bytes, this.file)
+    return bytes
   }
 }
 
@@ -86,7 +89,8 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile | u
   })
   try {
     const headerBytes = await readHeaderLength(handle, size, path)
-    const header = await readAt(handle, 8, headerBytes, path)
+    const header = new Uint8Array(headerBytes)
+    await readAt(handle, 8, header, path)
     const dataOffset = 8 + headerBytes
     const tensors = new Map<string, StoredTensor>()
     for (const [name, entry] of parseHeader(header, size - dataOffset, path)) {
@@ -103,7 +107,8 @@ async function readHeaderLength(handle: FileHandle, size: number, path: string):
   if (size < 8) {
     throw new CheckpointError(path, `has ${size} bytes; a safetensors file has more than 8`)
   }
-  const field = await readAt(handle, 0, 8, path)
+  const field = new Uint8Array(8)
+  await readAt(handle, 0, field, path)
   const length = Number(new DataView(field.buffer).getBigUint64(0, true))
   const limit = Math.min(size - 8, MAX_HEADER_BYTES)
   if (length > limit) {
@@ -224,17 +229,16 @@ function findDuplicateKey(json: string): string | undefined {
   return undefined
 }
 
+/** Fills `into` from a position of the file. */
 async function readAt(
   handle: FileHandle,
   offset: number,
-  length: number,
+  into: Uint8Array,
   path: string,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length)
-  let done = 0
-  while (done < length) {
-    const wanted = Math.min(length - done, MAX_READ_BYTES)
-    const { bytesRead } = await handle.read(bytes, done, wanted, offset + done).catch((error) => {
+): Promise<void> {
+  for (let done = 0; done < into.length; ) {
+    const wanted = Math.min(into.length - done, MAX_READ_BYTES)
+    const { bytesRead } = await handle.read(into, done, wanted, offset + done).catch((error) => {
       throw readError(path, error)
     })
     if (bytesRead === 0) {
@@ -242,7 +246,6 @@ async function readAt(
     }
     done += bytesRead
   }
-  return bytes
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -3,6 +3,7 @@
 
 import { invariant } from '../errors.ts'
 import { type Dtype, ITEM_BYTES, toFloat32 } from './convert.ts'
+import type { Noise } from './noise.ts'
 
 /**
  * A matrix or vector of a checkpoint. A row is one step along the first dimension (of a vector:
@@ -15,11 +16,13 @@ export interface TensorSource {
   readonly dtype: Dtype
   /** File that the tensor is stored in, for errors. */
   readonly file: string
+  /** Of tensors that are made up and not read: how, so that the GPU can do it. */
+  readonly noise?: Noise
   /**
-   * Raw little-endian elements, in `dtype`, of rows [first, first + count), in memory of their own.
-   * Throws CheckpointError if the file cannot be read.
+   * Raw little-endian elements, in `dtype`, of rows [first, first + count): in `into`, which must
+   * have their size, or else in memory of their own. Throws CheckpointError if the file cannot be read.
    */
-  readRows(first: number, count: number): Promise<Uint8Array>
+  readRows(first: number, count: number, into?: Uint8Array): Promise<Uint8Array>
 }
 
 /** A run of rows of a stored tensor. */
@@ -51,20 +54,19 @@ export function selectRows(
     shape: [total, ...source.shape.slice(1)],
     dtype: source.dtype,
     file: source.file,
-    async readRows(first, count) {
+    async readRows(first, count, into = new Uint8Array(count * rowBytes)) {
       invariant(first >= 0 && count >= 0 && first + count <= total, `rows of ${name}`)
-      const result = new Uint8Array(count * rowBytes)
       let spanStart = 0
       for (const span of spans) {
         const from = Math.max(first, spanStart)
         const to = Math.min(first + count, spanStart + span.count)
         if (from < to) {
-          const part = await source.readRows(span.first + from - spanStart, to - from)
-          result.set(part, (from - first) * rowBytes)
+          const part = into.subarray((from - first) * rowBytes, (to - first) * rowBytes)
+          await source.readRows(span.first + from - spanStart, to - from, part)
         }
         spanStart += span.count
       }
-      return result
+      return into
     },
   }
 }
@@ -80,7 +82,7 @@ export function reshape(source: TensorSource, shape: readonly number[]): TensorS
     shape,
     dtype: source.dtype,
     file: source.file,
-    readRows: (first, count) => source.readRows(first, count),
+    readRows: (first, count, into) => source.readRows(first, count, into),
   }
 }
 

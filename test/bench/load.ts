@@ -1,9 +1,17 @@
 // Loads a model for measuring and runs its sequences, through the engine and without HTTP.
+import { basename, join, resolve } from 'node:path'
+import { type ModelConfig, parseModelConfig } from '../../models/config.ts'
 import { type LoadedModel, type LoadOptions, loadModel } from '../../src/engine/load.ts'
 import type { Engine, Generation } from '../../src/engine/request.ts'
-import { DeviceError } from '../../src/errors.ts'
+import { CheckpointError, DeviceError } from '../../src/errors.ts'
 import type { StepTime } from '../../src/gpu/step-clock.ts'
 import type { GuideFactory } from '../../src/grammar/guide.ts'
+import { readJsonFile } from '../../src/loader/files.ts'
+import { EMBEDDED_MODEL } from '../../src/serve.ts'
+import { TempFolder } from '../helpers/temp-folder.ts'
+import type { ModelOptions } from './options.ts'
+import { SHAPES, writeModelFolder } from './shapes.ts'
+import { CLOCKS_MS } from './timing.ts'
 
 export interface BenchModel extends AsyncDisposable {
   model: LoadedModel
@@ -13,12 +21,50 @@ export interface BenchModel extends AsyncDisposable {
 }
 
 /** What differs between the models of one run. */
-export type BenchOptions = Pick<LoadOptions, 'folder' | 'adapter' | 'kernels' | 'dtype'> &
+export type BenchOptions = Pick<
+  LoadOptions,
+  'folder' | 'adapter' | 'kernels' | 'dtype' | 'quantization'
+> &
   Partial<LoadOptions>
 
-/** An idle GPU clocks down; it is at full speed after this much work without a pause. */
-const CLOCKS_MS = 600
+/** A folder to load a model from. */
+export interface ModelFolder extends AsyncDisposable {
+  /** For people. */
+  name: string
+  folder: string
+  config: ModelConfig
+  /** How to load it. */
+  options: BenchOptions
+}
+
 const WARM_TOKENS = 1000
+
+/** The model that the options name; a shape becomes a folder that exists until it is disposed of. */
+export async function openModelFolder(
+  options: Omit<ModelOptions, 'rounds' | 'json'>,
+): Promise<ModelFolder> {
+  const temp = options.shape && (await TempFolder.create())
+  if (temp && options.shape) await writeModelFolder(temp.path, SHAPES[options.shape])
+  const folder = temp?.path ?? resolve(options.model ?? EMBEDDED_MODEL)
+  const { adapter, kernels, dtype, quantization, batchInvariant, maxNumBatchedTokens } = options
+  return {
+    name: options.shape ? `${options.shape}, random weights` : basename(folder),
+    folder,
+    config: await readModelConfig(folder),
+    options: {
+      ...{ folder, adapter, kernels, dtype, quantization, batchInvariant, maxNumBatchedTokens },
+      randomWeights: options.randomWeights || options.shape !== undefined,
+    },
+    [Symbol.asyncDispose]: async () => temp?.[Symbol.asyncDispose](),
+  }
+}
+
+async function readModelConfig(folder: string): Promise<ModelConfig> {
+  const file = join(folder, 'config.json')
+  const json = await readJsonFile(file)
+  if (json === undefined) throw new CheckpointError(folder, 'has no config.json')
+  return parseModelConfig(json, file)
+}
 
 /** Loads a model with its steps timed, where the adapter has timestamps. */
 export async function loadForBench(options: BenchOptions): Promise<BenchModel> {
@@ -64,8 +110,9 @@ export function generate(
   return engine.submit({ ...request, guide })
 }
 
-/** Decodes until the clocks of the GPU have risen; to be called before each timing. */
-export async function warmClocks(engine: Engine): Promise<void> {
+/** Decodes until the clocks of a GPU have risen; to be called before each timing. */
+export async function warmClocks({ gpu, engine }: Pick<LoadedModel, 'gpu' | 'engine'>) {
+  if (gpu.adapter.software) return
   const end = performance.now() + CLOCKS_MS
   while (performance.now() < end) {
     for await (const _ of generate(engine, [1, 300], WARM_TOKENS)) {

@@ -36,7 +36,7 @@ export interface LongOptions {
  */
 export async function measureLong(bench: BenchModel, options: LongOptions): Promise<LongRow[]> {
   const { positions, rounds, log } = options
-  const { engine, plan, decoder } = bench.model
+  const { plan, decoder } = bench.model
   const sequence = randomPrompt(decoder.vocabSize, Math.max(...positions), 1)
   if (plan.snapshots > 0) await grow(bench, sequence, options)
   const samples = positions.map(() => ({ host: [] as number[], gpu: [] as number[] }))
@@ -45,7 +45,7 @@ export async function measureLong(bench: BenchModel, options: LongOptions): Prom
     const order = [...positions.keys()]
     for (const i of round % 2 === 0 ? order : order.reverse()) {
       const position = positions[i]
-      await warmClocks(engine)
+      await warmClocks(bench.model)
       const { host, gpu } = await timeSteps(bench, sequence.slice(0, position), positions)
       samples[i].host.push(...host)
       samples[i].gpu.push(...gpu)

@@ -1,5 +1,6 @@
 // Random checkpoints are whole: the loader finds every tensor that the configuration calls for.
 import { expect, test } from 'bun:test'
+import { readdir } from 'node:fs/promises'
 import { parseModelConfig } from '../../models/config.ts'
 import { mapTensors, usedBytes } from '../../models/tensors.ts'
 import { openCheckpoint } from '../../src/loader/checkpoint.ts'
@@ -19,4 +20,23 @@ test.each<[string, Json]>([
   await using checkpoint = await openCheckpoint(folder.path)
   const tensors = mapTensors(parseModelConfig(checkpoint.config, checkpoint.configFile), checkpoint)
   expect(usedBytes(tensors)).toBe(bytes)
+})
+
+test('large weights are split into shards with an index', async () => {
+  await using folder = await TempFolder.create()
+  const config = { model_type: 'gla', ...SIZES }
+  const limit = 300_000
+  const bytes = await writeRandomCheckpoint(folder.path, config, limit)
+  const files = (await readdir(folder.path)).filter((name) => name.endsWith('.safetensors'))
+  expect(files.length).toBeGreaterThan(1)
+  expect(files.sort()[0]).toBe(`model-00001-of-0000${files.length}.safetensors`)
+  for (const name of files) {
+    const text = 10_000
+    expect(Bun.file(`${folder.path}/${name}`).size).toBeLessThan(limit + text)
+  }
+  await using checkpoint = await openCheckpoint(folder.path)
+  const tensors = mapTensors(parseModelConfig(checkpoint.config, checkpoint.configFile), checkpoint)
+  expect(usedBytes(tensors)).toBe(bytes)
+  const { dtype } = tensors.embeddings
+  expect(dtype).toBe('BF16')
 })

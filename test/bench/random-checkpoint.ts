@@ -1,98 +1,127 @@
 // Checkpoints of any shape with random weights: speed depends on shapes, not on what was learned.
-import { copyFile, mkdir, open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type MixerConfig, type ModelConfig, parseModelConfig } from '../../models/config.ts'
-import { EMBEDDED_MODEL } from '../../src/serve.ts'
+import { parseModelConfig } from '../../models/config.ts'
+import { encodeValues } from '../helpers/checkpoints.ts'
 import { Random } from '../helpers/numbers.ts'
+import { writeModelFolder } from './shapes.ts'
+import { type NamedShape, tensorShapes } from './tensor-shapes.ts'
+
+export type Json = Record<string, unknown>
 
 /** Values drawn; written again and again. A prime, so that no two rows of a matrix are equal. */
 const VALUES = 1_048_573
-const SPREAD = 0.02
-/** Files beside the weights, of the shipped model; a larger vocabulary has ids without text. */
-const TEXT_FILES = ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json']
+/** Spread of biases. */
+const BIAS_SPREAD = 0.02
+const ITEM_BYTES = 2
+/** Largest files, as Hugging Face's own tools write them. */
+export const SHARD_BYTES = 5e9
 
-export type Json = Record<string, unknown>
-type NamedShape = [name: string, shape: readonly number[]]
-
-/** Writes a float16 checkpoint for this content of config.json. Returns the bytes of its weights. */
-export async function writeRandomCheckpoint(folder: string, config: Json): Promise<number> {
-  await mkdir(folder, { recursive: true })
-  const configFile = join(folder, 'config.json')
-  await Bun.write(configFile, JSON.stringify(config))
-  for (const name of TEXT_FILES) await copyFile(join(EMBEDDED_MODEL, name), join(folder, name))
-  const shapes = [...tensorShapes(parseModelConfig(config, configFile))]
-  return await writeWeights(join(folder, 'model.safetensors'), shapes)
-}
-
-async function writeWeights(path: string, shapes: readonly NamedShape[]): Promise<number> {
-  const header: Json = {}
-  let bytes = 0
-  for (const [name, shape] of shapes) {
-    const size = 2 * shape.reduce((product, n) => product * n, 1)
-    header[name] = { dtype: 'F16', shape, data_offsets: [bytes, bytes + size] }
-    bytes += size
+/**
+ * Writes a bfloat16 checkpoint for this content of config.json: one file, or shards and their index
+ * if the weights are larger than `shardBytes`. Matrices are scaled so that numbers keep their size
+ * from layer to layer. Returns the bytes of the weights.
+ */
+export async function writeRandomCheckpoint(
+  folder: string,
+  config: Json,
+  shardBytes = SHARD_BYTES,
+): Promise<number> {
+  await writeModelFolder(folder, config)
+  const shapes = [...tensorShapes(parseModelConfig(config, join(folder, 'config.json')))]
+  const shards = splitShards(shapes, shardBytes)
+  const blocks = new Blocks()
+  const names = shards.map((_, i) => shardName(i, shards.length))
+  for (const [i, shard] of shards.entries()) {
+    await writeShard(join(folder, names[i]), shard, blocks)
   }
-  const text = Buffer.from(JSON.stringify(header))
-  const length = Buffer.alloc(8)
-  length.writeBigUInt64LE(BigInt(text.length))
-  const random = Buffer.from(new Float16Array(new Random(1).normals(VALUES, SPREAD)).buffer)
-  const ones = Buffer.from(new Float16Array(VALUES).fill(1).buffer)
-
-  await using file = await open(path, 'w')
-  await file.write(Buffer.concat([length, text]))
-  let at = 0
-  for (const [name, shape] of shapes) {
-    const block = name.endsWith('norm.weight') ? ones : random
-    for (let left = 2 * shape.reduce((product, n) => product * n, 1); left > 0; ) {
-      const from = at % block.length
-      const { bytesWritten } = await file.write(block.subarray(from, from + left))
-      at += bytesWritten
-      left -= bytesWritten
-    }
+  const bytes = sumBytes(shapes)
+  if (shards.length > 1) {
+    const files = shards.flatMap((shard, i) => shard.map(([name]) => [name, names[i]]))
+    const index = { metadata: { total_size: bytes }, weight_map: Object.fromEntries(files) }
+    await Bun.write(join(folder, 'model.safetensors.index.json'), JSON.stringify(index))
   }
   return bytes
 }
 
-/** Names and shapes of all tensors, as flash-linear-attention writes them today. */
-function* tensorShapes(config: ModelConfig): Generator<NamedShape> {
-  const { hiddenSize: D, innerSize: I, vocabSize } = config
-  yield ['model.embeddings.weight', [vocabSize, D]]
-  for (const [i, mixer] of config.layers.entries()) {
-    const layer = `model.layers.${i}`
-    yield [`${layer}.attn_norm.weight`, [D]]
-    for (const [name, shape] of mixerShapes(mixer, D)) yield [`${layer}.attn.${name}`, shape]
-    yield [`${layer}.mlp_norm.weight`, [D]]
-    yield [`${layer}.mlp.gate_proj.weight`, [I, D]]
-    yield [`${layer}.mlp.up_proj.weight`, [I, D]]
-    yield [`${layer}.mlp.down_proj.weight`, [D, I]]
+/** Tensors in order, a new file wherever the next one would be over the limit. */
+function splitShards(shapes: readonly NamedShape[], limit: number): NamedShape[][] {
+  const shards: NamedShape[][] = []
+  let room = 0
+  for (const tensor of shapes) {
+    const bytes = sumBytes([tensor])
+    if (shards.length === 0 || bytes > room) {
+      shards.push([])
+      room = limit
+    }
+    shards[shards.length - 1].push(tensor)
+    room -= bytes
   }
-  yield ['model.norm.weight', [D]]
-  if (!config.tiedEmbeddings) yield ['lm_head.weight', [vocabSize, D]]
+  return shards
 }
 
-function* mixerShapes(mixer: MixerConfig, D: number): Generator<NamedShape> {
-  const { heads, kvHeads } = mixer
-  const isSoftmax = mixer.kind === 'softmax'
-  const keyDim = isSoftmax ? mixer.headDim : mixer.keyDim
-  const valueDim = isSoftmax ? mixer.headDim : mixer.valueDim
-  const projections = { q: heads * keyDim, k: kvHeads * keyDim, v: kvHeads * valueDim }
-  for (const [name, rows] of Object.entries(projections)) {
-    yield [`${name}_proj.weight`, [rows, D]]
-    if (isSoftmax && mixer.qkvBias) yield [`${name}_proj.bias`, [rows]]
-    if (!isSoftmax && mixer.convSize > 0) {
-      yield [`${name}_conv1d.weight`, [rows, 1, mixer.convSize]]
+function shardName(index: number, count: number): string {
+  const five = (number: number) => String(number).padStart(5, '0')
+  return count === 1
+    ? 'model.safetensors'
+    : `model-${five(index + 1)}-of-${five(count)}.safetensors`
+}
+
+async function writeShard(
+  path: string,
+  shapes: readonly NamedShape[],
+  blocks: Blocks,
+): Promise<void> {
+  const header: Json = {}
+  let bytes = 0
+  for (const [name, shape] of shapes) {
+    const end = bytes + sumBytes([[name, shape]])
+    header[name] = { dtype: 'BF16', shape, data_offsets: [bytes, end] }
+    bytes = end
+  }
+  const text = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(text.length))
+  await using file = await open(path, 'w')
+  await file.write(Buffer.concat([length, text]))
+  for (const tensor of shapes) await writeTensor(file, tensor, blocks)
+}
+
+async function writeTensor(file: FileHandle, tensor: NamedShape, blocks: Blocks): Promise<void> {
+  const block = blocks.of(tensor)
+  for (let left = sumBytes([tensor]); left > 0; ) {
+    const from = blocks.written % block.length
+    const { bytesWritten } = await file.write(block.subarray(from, from + left))
+    blocks.written += bytesWritten
+    left -= bytesWritten
+  }
+}
+
+function sumBytes(shapes: readonly NamedShape[]): number {
+  return shapes.reduce((sum, [, shape]) => sum + shape.reduce((a, b) => a * b, ITEM_BYTES), 0)
+}
+
+/** Values to write, by their spread. */
+class Blocks {
+  /** Bytes so far: each tensor goes on in its block where the one before it ended. */
+  written = 0
+  readonly #bySpread = new Map<number, Buffer>()
+  readonly #normals = new Random(1).normals(VALUES)
+  readonly #ones = bfloat16(new Float32Array(VALUES).fill(1))
+
+  of([name, shape]: NamedShape): Buffer {
+    if (name.endsWith('norm.weight')) return this.#ones
+    const inputs = shape.slice(1).reduce((a, b) => a * b, 1)
+    const spread = shape.length === 1 ? BIAS_SPREAD : inputs ** -0.5
+    let block = this.#bySpread.get(spread)
+    if (block === undefined) {
+      block = bfloat16(this.#normals.map((value) => value * spread))
+      this.#bySpread.set(spread, block)
     }
+    return block
   }
-  yield ['o_proj.weight', [D, heads * valueDim]]
-  if (isSoftmax) return
-  if (mixer.outputNormWeight) yield ['g_norm.weight', [mixer.kind === 'gla' ? valueDim : D]]
-  if (mixer.kind === 'gsa') {
-    yield ['f_proj.weight', [kvHeads * mixer.slots, D]]
-    if (mixer.featureMap === 't2r') yield ['feature_map.layer.weight', [keyDim, keyDim]]
-    return
-  }
-  yield ['gk_proj.0.weight', [mixer.gateRank, D]]
-  yield ['gk_proj.1.weight', [kvHeads * keyDim, mixer.gateRank]]
-  yield ['gk_proj.1.bias', [kvHeads * keyDim]]
-  if (mixer.outputGate) yield ['g_proj.weight', [heads * valueDim, D]]
+}
+
+function bfloat16(values: Float32Array): Buffer {
+  return Buffer.from(encodeValues(values, 'BF16').buffer)
 }

@@ -2,7 +2,6 @@
 // the kernels that serve the softmax layers of hybrids.
 import { join } from 'node:path'
 import { type ModelConfig, parseModelConfig } from '../../models/config.ts'
-import { openCheckpoint } from '../../src/loader/checkpoint.ts'
 import { TempFolder } from '../helpers/temp-folder.ts'
 import { type BenchOptions, loadForBench } from './load.ts'
 import { type LongOptions, type LongRow, measureLong } from './long.ts'
@@ -30,12 +29,6 @@ export function twinShape({ layers, hiddenSize }: ModelConfig): TwinShape {
   return { layers: layers.length, heads, kvHeads, headDim, bytesPerToken }
 }
 
-/** The shape of the softmax model that is like the one in a checkpoint folder. */
-export async function readTwinShape(folder: string): Promise<TwinShape> {
-  await using checkpoint = await openCheckpoint(folder)
-  return twinShape(parseModelConfig(checkpoint.config, checkpoint.configFile))
-}
-
 /** Decodes with the twin, random weights and all; it reads each prompt anew. */
 export async function measureTwin(
   options: BenchOptions,
@@ -43,7 +36,9 @@ export async function measureTwin(
 ): Promise<LongRow[]> {
   await using folder = await TempFolder.create()
   const config: Json = await Bun.file(join(options.folder, 'config.json')).json()
-  const { layers, heads, kvHeads } = await readTwinShape(options.folder)
+  const { layers, heads, kvHeads } = twinShape(
+    parseModelConfig(config, join(options.folder, 'config.json')),
+  )
   const attn = {
     layers: Array.from({ length: layers }, (_, layer) => layer),
     num_heads: heads,
@@ -53,6 +48,7 @@ export async function measureTwin(
   await using bench = await loadForBench({
     ...options,
     folder: folder.path,
+    randomWeights: false,
     maxNumSeqs: 1,
     maxModelLen: Math.max(...long.positions) + TIMED_TOKENS,
     // Each state would be as large as the slot.

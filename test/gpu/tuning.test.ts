@@ -32,6 +32,26 @@ describe('tuning', () => {
     expect(() => chooseTuning(gpu, { ...auto, dtype: 'x' })).toThrow('--dtype x')
   })
 
+  test.each(['int8', 'int4'])('--quantization %s', (quantization) => {
+    for (const device of [gpu, withoutSubgroups, software]) {
+      expect(chooseTuning(device, { ...auto, quantization }).weights).toBe(quantization)
+    }
+    for (const dtype of ['float16', 'float32']) {
+      expect(() => chooseTuning(gpu, { ...auto, dtype, quantization })).toThrow(
+        `--quantization ${quantization} and --dtype ${dtype} both name the type of the weights`,
+      )
+    }
+  })
+
+  test('without quantization the type is that of --dtype', () => {
+    const plain = { ...auto, quantization: 'none' }
+    expect(chooseTuning(gpu, plain).weights).toBe('f16')
+    expect(chooseTuning(gpu, { ...plain, dtype: 'float32' }).weights).toBe('f32')
+    expect(() => chooseTuning(gpu, { ...auto, quantization: 'int3' })).toThrow(
+      '--quantization int3: allowed are none, int8, int4',
+    )
+  })
+
   test.each([true, false])('batch invariance %p is what subgroup kernels do', (batchInvariant) => {
     expect(chooseTuning(gpu, { ...auto, batchInvariant }).invariant).toBe(batchInvariant)
   })

@@ -3,6 +3,7 @@ import { afterAll, setDefaultTimeout } from 'bun:test'
 import { type BufferRange, Buffers } from '../../src/gpu/buffers.ts'
 import { openGpu } from '../../src/gpu/device.ts'
 import { Pipelines } from '../../src/gpu/pipelines.ts'
+import { SMALL_PRODUCTS } from '../../src/gpu/products.ts'
 import { type Plan, Program } from '../../src/gpu/program.ts'
 import { type Segment, StepBuffer, type StepLimits } from '../../src/gpu/step.ts'
 import type { Tuning, Variant } from '../../src/gpu/tuning.ts'
@@ -36,6 +37,7 @@ export async function openTestGpu() {
       weights,
       invariant,
       subgroupSizesVary: gpu.adapter.subgroupMinSize !== gpu.adapter.subgroupMaxSize,
+      products: SMALL_PRODUCTS,
     }),
     /** A buffer that holds `data`. */
     async input(data: ArrayLike<number>): Promise<BufferRange> {

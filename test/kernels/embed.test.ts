@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { embed } from '../../src/gpu/ops/embed.ts'
 import { SAMPLED } from '../../src/gpu/step.ts'
 import { openTestGpu, segmentsOf, variants } from '../helpers/gpu.ts'
-import { uploadMatrix } from '../helpers/matrix.ts'
+import { heldValues, uploadMatrix } from '../helpers/matrix.ts'
 import { Random } from '../helpers/numbers.ts'
 
 const gpu = await openTestGpu()
@@ -14,6 +14,12 @@ describe.each(variants)('embed, %s', (variant) => {
     { D: 97, type: 'f16' },
     { D: 62, type: 'f32' },
     { D: 3, type: 'f16' },
+    { D: 256, type: 'int8' },
+    { D: 97, type: 'int8' },
+    { D: 3, type: 'int8' },
+    { D: 64, type: 'int4' },
+    { D: 62, type: 'int4' },
+    { D: 7, type: 'int4' },
   ] as const)('rows of $D, $type', async ({ D, type }) => {
     const vocabulary = 50
     const table = new Random(D).normals(vocabulary * D)
@@ -23,14 +29,14 @@ describe.each(variants)('embed, %s', (variant) => {
     segments[2].tokens = [48, 1]
     const step = await gpu.step(segments)
     const x = await gpu.output(8 * D)
-    const plan = embed(gpu.tuning(variant, type), {
+    const plan = embed(gpu.tuning(variant), {
       step: step.tables,
       table: await uploadMatrix(gpu.buffers, 'table', table, vocabulary, D, type),
       sampled: await gpu.output(1),
       x,
     })
     await gpu.run([plan], step.counts)
-    const held = type === 'f16' ? new Float32Array(new Float16Array(table)) : table
+    const held = heldValues(table, vocabulary, D, type)
     const expected = [49, 0, 7, 7, 31, 48, 1].flatMap((id) => [
       ...held.subarray(id * D, (id + 1) * D),
     ])

@@ -1,8 +1,9 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Matrix } from '../../src/gpu/matrix.ts'
+import { floats } from '../../src/gpu/activations.ts'
 import { type MatmulOptions, matmul as plans } from '../../src/gpu/ops/matmul.ts'
+import { LARGE_PRODUCTS } from '../../src/gpu/products.ts'
 import type { StepCounts } from '../../src/gpu/program.ts'
-import type { Variant } from '../../src/gpu/tuning.ts'
+import type { Tuning, Variant } from '../../src/gpu/tuning.ts'
 import { openTestGpu, segmentsOf, variants } from '../helpers/gpu.ts'
 import { uploadMatrix } from '../helpers/matrix.ts'
 import { Random, rmsError } from '../helpers/numbers.ts'
@@ -16,21 +17,19 @@ interface Case {
   rows: number
   N: number
   K: number
-  type?: Matrix['type']
+  type?: 'f16' | 'f32'
   bias?: boolean
   epilogue?: MatmulOptions['epilogue']
-  stride?: number
-  offset?: number
   /** The rows are those of logits in a step of more tokens. */
   logits?: boolean
 }
 
 /** Runs one product with NaN around everything the kernel may touch; returns its error. */
-async function errorOf(variant: Variant, options: Case): Promise<number> {
-  const { rows, N, K, type = 'f32', epilogue = 'store', stride = K, offset = 0 } = options
+async function errorOf(variant: Variant, options: Case, tuning?: Tuning): Promise<number> {
+  const { rows, N, K, type = 'f32', epilogue = 'store' } = options
   const random = new Random(rows * 7919 + N * 31 + K)
-  const x = new Float32Array((rows + 1) * stride).fill(Number.NaN)
-  for (let row = 0; row < rows; row++) x.set(random.normals(K), row * stride + offset)
+  const x = new Float32Array((rows + 1) * K).fill(Number.NaN)
+  for (let row = 0; row < rows; row++) x.set(random.normals(K), row * K)
   const weights = stored(random.normals(N * K, K ** -0.5), type)
   const bias = options.bias ? random.normals(N) : undefined
   const width = epilogue === 'swiglu' ? N / 2 : N
@@ -40,15 +39,13 @@ async function errorOf(variant: Variant, options: Case): Promise<number> {
   const segments = segmentsOf(options.logits ? [rows, 5] : [rows])
   segments[0].logits = 'all'
   const step = await gpu.step(segments)
-  const all = plans(gpu.tuning(variant, type), {
+  const all = plans(tuning ?? gpu.tuning(variant, type), {
     step: step.tables,
-    x: await gpu.input(x),
+    x: floats(await gpu.input(x)),
     weights: await uploadMatrix(gpu.buffers, 'weights', weights, N, K, type),
     y,
     maxRows: rows,
     epilogue,
-    inputStride: options.stride,
-    inputOffset: options.offset,
     ...(bias && { bias: await gpu.input(bias) }),
     rows: options.logits ? 'logit_rows' : 'tokens',
   })
@@ -60,12 +57,12 @@ async function errorOf(variant: Variant, options: Case): Promise<number> {
   expect(result.subarray(rows * width).every(Number.isNaN)).toBe(true)
   return rmsError(
     result.subarray(0, rows * width),
-    matmul({ x, weights, rows, N, K, stride, offset, bias, epilogue, y: before }),
+    matmul({ x, weights, rows, N, K, bias, epilogue, y: before }),
   )
 }
 
 /** The values a matrix of this type holds. */
-function stored(values: Float32Array, type: Matrix['type']): Float32Array {
+function stored(values: Float32Array, type: 'f16' | 'f32'): Float32Array {
   return type === 'f16' ? new Float32Array(new Float16Array(values)) : values
 }
 
@@ -99,13 +96,11 @@ describe.each(variants)('matmul, %s', (variant) => {
   })
 
   test.each([
-    { rows: 2, N: 20, K: 12, stride: 40, offset: 16 },
-    { rows: 2, N: 20, K: 10, stride: 17, offset: 3 },
-    { rows: 10, N: 20, K: 12, stride: 40, offset: 28 },
-    { rows: 10, N: 20, K: 10, stride: 17, offset: 7 },
-    { rows: 3, N: 20, K: 16, stride: 16 + 3, offset: 0 },
-    { rows: 3, N: 20, K: 3, stride: 3, offset: 0 },
-  ])('reads its part of each row only: %j', async (options) => {
+    { rows: 2, N: 20, K: 10 },
+    { rows: 10, N: 20, K: 10 },
+    { rows: 3, N: 20, K: 3 },
+    { rows: 10, N: 20, K: 7 },
+  ])('reads nothing past the ends of rows: %j', async (options) => {
     expect(await errorOf(variant, options)).toBeLessThan(2e-6)
   })
 
@@ -121,7 +116,7 @@ describe.each(variants)('matmul, %s', (variant) => {
   test('every number of rows has one plan, and none is made for more than there can be', async () => {
     const step = await gpu.step(segmentsOf([1]))
     const weights = await uploadMatrix(gpu.buffers, 'weights', new Float32Array(64), 8, 8, 'f32')
-    const shared = { step: step.tables, x: weights.range, y: weights.range, weights }
+    const shared = { step: step.tables, x: floats(weights.range), y: weights.range, weights }
     const counts = (tokens: number): StepCounts => ({ ...step.counts, tokens })
     const all = plans(gpu.tuning(variant), { ...shared, maxRows: 2048 })
     for (const tokens of [...Array(140).keys(), 512, 2048]) {
@@ -133,12 +128,22 @@ describe.each(variants)('matmul, %s', (variant) => {
     expect(few.map((plan) => plan.params.TILE_ROWS)).toEqual([1, 2])
   })
 
-  test('inputs past their row and odd swiglu matrices are refused', async () => {
+  test('odd swiglu matrices are refused', async () => {
     const step = await gpu.step(segmentsOf([1]))
     const weights = await uploadMatrix(gpu.buffers, 'weights', new Float32Array(63), 7, 9, 'f32')
-    const shared = { step: step.tables, x: weights.range, y: weights.range, weights, maxRows: 1 }
-    const tuning = gpu.tuning(variant)
-    expect(() => plans(tuning, { ...shared, epilogue: 'swiglu' })).toThrow('7 rows')
-    expect(() => plans(tuning, { ...shared, inputStride: 10, inputOffset: 2 })).toThrow('2 + 9')
+    const options = { x: floats(weights.range), y: weights.range, weights, maxRows: 1 }
+    const swiglu = { step: step.tables, ...options, epilogue: 'swiglu' as const }
+    expect(() => plans(gpu.tuning(variant), swiglu)).toThrow('7 rows')
+  })
+})
+
+describe('the tiles of GPUs', () => {
+  const tuning = { ...gpu.tuning('subgroup', 'f16'), products: LARGE_PRODUCTS }
+  test.each([
+    { rows: 9, N: 70, K: 131 },
+    { rows: 40, N: 130, K: 96 },
+    { rows: 70, N: 150, K: 66 },
+  ])('[$rows, $K] by [$N, $K]', async (options) => {
+    expect(await errorOf('subgroup', { ...options, type: 'f16' }, tuning)).toBeLessThan(2e-6)
   })
 })

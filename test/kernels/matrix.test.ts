@@ -1,72 +1,77 @@
 import { describe, expect, test } from 'bun:test'
-import { allocateMatrix, rowBytes, rowStride, writeRows } from '../../src/gpu/matrix.ts'
+import {
+  allocateMatrix,
+  matrixBytes,
+  rowBytes,
+  rowStride,
+  sensitiveType,
+} from '../../src/gpu/matrix.ts'
 import { openTestGpu } from '../helpers/gpu.ts'
-import { uploadMatrix } from '../helpers/matrix.ts'
+import { heldValues, uploadMatrix } from '../helpers/matrix.ts'
 import { Random } from '../helpers/numbers.ts'
 
 const gpu = await openTestGpu()
-const { queue } = gpu.gpu.device
 
 test.each([
-  { columns: 1, stride: 8, f16: 16, f32: 32 },
-  { columns: 8, stride: 8, f16: 16, f32: 32 },
-  { columns: 97, stride: 104, f16: 208, f32: 416 },
-])('rows of $columns are padded to $stride', ({ columns, stride, f16, f32 }) => {
-  expect(rowStride(columns)).toBe(stride)
+  { columns: 1, stride: 8, f16: 16, f32: 32, integers: 32 },
+  { columns: 8, stride: 8, f16: 16, f32: 32, integers: 32 },
+  { columns: 33, stride: 40, f16: 80, f32: 160, integers: 64 },
+  { columns: 97, stride: 104, f16: 208, f32: 416, integers: 128 },
+])('rows of $columns are padded to $stride', ({ columns, stride, f16, f32, integers }) => {
+  expect(rowStride(columns, 'f16')).toBe(stride)
   expect(rowBytes(columns, 'f16')).toBe(f16)
   expect(rowBytes(columns, 'f32')).toBe(f32)
+  expect(rowStride(columns, 'int4')).toBe(integers)
+  expect(rowBytes(columns, 'int8')).toBe(integers)
+  expect(rowBytes(columns, 'int4')).toBe(integers / 2)
 })
 
-describe.each([24, 11, 1])('%i columns', (columns) => {
-  const rows = 9
-  const values = new Random(columns).normals(rows * columns)
-  const halves = new Float16Array(values)
-  const bits = new Uint16Array(halves.buffer)
-  const padded = (data: ArrayLike<number>) =>
-    Array.from({ length: rows * rowStride(columns) }, (_, i) => {
-      const column = i % rowStride(columns)
-      return column < columns ? data[Math.floor(i / rowStride(columns)) * columns + column] : 0
-    })
+test('memory of a matrix is what is accounted for', async () => {
+  for (const type of ['f32', 'f16', 'int8', 'int4'] as const) {
+    const before = gpu.buffers.bytes
+    const matrix = await allocateMatrix(gpu.buffers, 'matrix', 3, 33, type)
+    expect(matrixBytes(matrix)).toBe(gpu.buffers.bytes - before)
+  }
+})
 
+test('embeddings are never int4', () => {
+  expect((['f32', 'f16', 'int8', 'int4'] as const).map(sensitiveType)).toEqual([
+    'f32',
+    'f16',
+    'int8',
+    'int8',
+  ])
+})
+
+describe('the test matrices', () => {
   test.each([
-    { type: 'f32', from: 'float32 values', data: values, expected: padded(values) },
-    { type: 'f32', from: 'float16 bits', data: bits, expected: padded(halves) },
-    { type: 'f16', from: 'float32 values', data: values, expected: padded(halves) },
-    { type: 'f16', from: 'float16 bits', data: bits, expected: padded(halves) },
-  ] as const)('$type from $from, in blocks', async ({ type, data, expected }) => {
-    const matrix = await allocateMatrix(gpu.buffers, 'matrix', rows, columns, type)
-    for (const [from, to] of [
-      [0, 4],
-      [4, 5],
-      [5, 9],
-    ]) {
-      writeRows(queue, matrix, from, data.subarray(from * columns, to * columns))
+    { type: 'f32', error: 0 },
+    { type: 'f16', error: 2 ** -11 },
+    // Half a step of the scale, of numbers up to 4.
+    { type: 'int8', error: 4 / 127 / 2 },
+    { type: 'int4', error: 4 / 7 },
+  ] as const)('$type is as near to the numbers as it can be', ({ type, error }) => {
+    const values = new Random(4).normals(9 * 97).map((x) => Math.max(-4, Math.min(4, x)))
+    const held = heldValues(values, 9, 97, type)
+    const worst = Math.max(
+      ...held.map((x, i) => Math.abs(x - values[i]) / (error < 0.01 ? Math.abs(values[i]) : 1)),
+    )
+    expect(worst).toBeLessThanOrEqual(error)
+  })
+
+  test('rows lie a stride apart', async () => {
+    const data = new Random(5).normals(7 * 11)
+    const matrix = await uploadMatrix(gpu.buffers, 'matrix', data, 7, 11, 'f32')
+    const read = await gpu.read(matrix.range)
+    for (let i = 0; i < 7 * 16; i++) {
+      const [row, column] = [Math.floor(i / 16), i % 16]
+      expect(read[i]).toBe(column < 11 ? data[row * 11 + column] : 0)
     }
-    const bytes = await gpu.buffers.read(matrix.range)
-    const read = type === 'f16' ? new Float16Array(bytes) : new Float32Array(bytes)
-    expect([...read]).toEqual(expected)
   })
 })
 
-test('more than one upload block', async () => {
-  const [rows, columns] = [1200, 1001]
-  const data = new Float32Array(rows * columns).map((_, i) => i)
-  const matrix = await uploadMatrix(gpu.buffers, 'matrix', data, rows, columns, 'f32')
-  const read = await gpu.read(matrix.range)
-  let wrong = 0
-  for (let row = 0; row < rows; row++) {
-    for (let i = 0; i < columns; i++) {
-      if (read[row * matrix.stride + i] !== data[row * columns + i]) wrong++
-    }
-  }
-  expect(wrong).toBe(0)
-})
-
-test('a matrix that no binding can hold, and rows that are none, are refused', async () => {
+test('a matrix that no binding can hold is refused', async () => {
   await expect(allocateMatrix(gpu.buffers, 'lm_head', 2 ** 20, 2 ** 16, 'f32')).rejects.toThrow(
     /^lm_head: \[1048576, 65536\] in f32 takes 274877906944 bytes, the adapter binds at most \d+$/,
   )
-  const matrix = await allocateMatrix(gpu.buffers, 'matrix', 3, 4, 'f32')
-  expect(() => writeRows(queue, matrix, 0, new Float32Array(6))).toThrow('rows of 4')
-  expect(() => writeRows(queue, matrix, 2, new Float32Array(8))).toThrow('rows 2 to 4 of 3')
 })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { floats } from '../../src/gpu/activations.ts'
 import { rmsNorm as plan } from '../../src/gpu/ops/norm.ts'
 import { openTestGpu, segmentsOf, variants } from '../helpers/gpu.ts'
 import { Random, rmsError } from '../helpers/numbers.ts'
@@ -13,6 +14,9 @@ describe.each(variants)('norm, %s', (variant) => {
     { tokens: 63, dim: 60, heads: 1 },
     { tokens: 3, dim: 1, heads: 5 },
     { tokens: 2, dim: 4096, heads: 1 },
+    { tokens: 2, dim: 4100, heads: 1 },
+    { tokens: 2, dim: 9001, heads: 1 },
+    { tokens: 3, dim: 128, heads: 5 },
     { tokens: 17, dim: 100, heads: 3 },
   ])('$tokens tokens, $heads heads of $dim', async ({ tokens, dim, heads }) => {
     const random = new Random(dim)
@@ -25,7 +29,7 @@ describe.each(variants)('norm, %s', (variant) => {
         plan(gpu.tuning(variant), {
           step: step.tables,
           x: await gpu.input(x),
-          y,
+          y: floats(y),
           weight: await gpu.input(weight),
           dim,
           eps: 1e-5,
@@ -49,7 +53,7 @@ describe.each(variants)('norm, %s', (variant) => {
         plan(gpu.tuning(variant), {
           step: step.tables,
           x: await gpu.input(x),
-          y,
+          y: floats(y),
           weight: undefined,
           dim,
           eps: 1e-6,
@@ -81,7 +85,7 @@ describe.each(variants)('norm, %s', (variant) => {
         plan(gpu.tuning(variant), {
           step: step.tables,
           x: await gpu.input(x),
-          y,
+          y: floats(y),
           weight: undefined,
           dim,
           eps: 1e-5,

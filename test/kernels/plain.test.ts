@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test'
+import { floats } from '../../src/gpu/activations.ts'
 import { rmsNorm } from '../../src/gpu/ops/norm.ts'
 import { slotSoftmax } from '../../src/gpu/ops/slot-softmax.ts'
 import { preprocess } from '../../src/gpu/wgsl.ts'
@@ -13,7 +14,7 @@ test.each(variants)('only the subgroup variant enables subgroups (%s)', async (v
   const x = await gpu.input([1])
   const y = await gpu.output(1)
   const plans = [
-    rmsNorm(gpu.tuning(variant), { step, x, y, weight: undefined, dim: 1, eps: 1e-5 }),
+    rmsNorm(gpu.tuning(variant), { step, x, y: floats(y), weight: undefined, dim: 1, eps: 1e-5 }),
     slotSoftmax(gpu.tuning(variant), { step, logits: x, p: y, heads: 1, slots: 1 }),
   ]
   for (const { kernel, params } of plans) {

@@ -175,3 +175,33 @@ describe.each(variants)('prepare GSA, %s', (variant) => {
     expect(() => prepareGsa(gpu.tuning(variant), { ...wrong, featureMap: 't2r' })).toThrow('t2r')
   })
 })
+
+test('rows of prompts alone', async () => {
+  const channels = odd.kvHeads * odd.keyDim
+  const { random, inputs, options } = await setup(odd, channels, 4, false)
+  const step = await gpu.step(segmentsOf(['decode', 'decode', odd.tokens - 2]))
+  await gpu.run(
+    prepareGla(gpu.tuning('subgroup'), {
+      ...options,
+      step: step.tables,
+      rows: 'prompt_tokens',
+      featureMap: 'relu',
+      gateRank: 4,
+      gateUp: await gpu.input(random.normals(channels * 4)),
+      gateBias: await gpu.input(random.normals(channels)),
+      gateNormalizer: 16,
+      clampMin: undefined,
+    }),
+    step.counts,
+  )
+  const [q, v, gate] = await Promise.all(
+    [options.q, options.v, options.gate].map((range) => gpu.read(range)),
+  )
+  for (const rows of [q, v, gate]) {
+    const decodes = (rows.length / odd.tokens) * 2
+    expect(rows.slice(0, decodes).every(Number.isNaN)).toBe(true)
+    expect(rows.slice(decodes).some(Number.isNaN)).toBe(false)
+  }
+  const first = 2 * odd.kvHeads * odd.valueDim
+  expect(v.slice(first)).toEqual(inputs.v.slice(first))
+})

@@ -37,4 +37,22 @@ describe.each(variants)('slot softmax, %s', (variant) => {
     }
     expect(rmsError(await gpu.read(p), expected)).toBeLessThan(1e-6)
   })
+
+  test('prompt rows alone', async () => {
+    const [heads, slots] = [2, 8]
+    const row = heads * slots
+    const logits = new Random(5).normals(5 * row)
+    const step = await gpu.step(segmentsOf(['decode', 'decode', 3]))
+    const p = await gpu.output(logits.length)
+    const options = { step: step.tables, logits: await gpu.input(logits), p, heads, slots }
+    const rows = 'prompt_tokens' as const
+    await gpu.run([slotSoftmax(gpu.tuning(variant), { ...options, rows })], step.counts)
+    const made = await gpu.read(p)
+    expect(made.slice(0, 2 * row).every(Number.isNaN)).toBe(true)
+    const expected: number[] = []
+    for (let first = 2 * row; first < logits.length; first += slots) {
+      expected.push(...softmax(Float64Array.from(logits.subarray(first, first + slots))))
+    }
+    expect(rmsError(made.slice(2 * row), expected)).toBeLessThan(1e-6)
+  })
 })

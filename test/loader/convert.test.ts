@@ -2,8 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { CheckpointError } from '../../src/errors.ts'
-import { type Dtype, toFloat16Bits, toFloat32 } from '../../src/loader/convert.ts'
-import { Random } from '../helpers/numbers.ts'
+import { type Dtype, toFloat32, unusable } from '../../src/loader/convert.ts'
 
 const NAN = Number.NaN
 
@@ -61,73 +60,6 @@ describe('to float32', () => {
   })
 })
 
-describe('to float16', () => {
-  test.each([
-    ['one', 1, 0x3c00],
-    ['minus zero', -0, 0x8000],
-    ['halfway, down to even', 1 + 2 ** -11, 0x3c00],
-    ['just above halfway', 1 + 2 ** -11 + 2 ** -23, 0x3c01],
-    ['halfway, up to even', 1 + 3 * 2 ** -11, 0x3c02],
-    ['rounding carries into the exponent', 2 - 2 ** -12, 0x4000],
-    ['largest', 65504, 0x7bff],
-    ['rounds down to the largest', 65519.99609375, 0x7bff],
-    ['most negative', -65504, 0xfbff],
-    ['smallest normal', 2 ** -14, 0x0400],
-    ['rounds up to the smallest normal', 2 ** -14 - 2 ** -26, 0x0400],
-    ['largest subnormal', 1023 * 2 ** -24, 0x03ff],
-    ['halfway between subnormals, to even', 2.5 * 2 ** -24, 0x0002],
-    ['smallest subnormal', 2 ** -24, 0x0001],
-    ['half the smallest subnormal, to even', 2 ** -25, 0x0000],
-    ['just above half of it', 2 ** -25 + 2 ** -48, 0x0001],
-    ['negative subnormal', -(2 ** -24), 0x8001],
-    ['far too small', -1e-30, 0x8000],
-    ['float32 subnormal', 1e-40, 0x0000],
-  ])('F32 %s', (_, value, bits) => {
-    expect([...toFloat16Bits(floats(value), origin('F32'), 0)]).toEqual([bits])
-  })
-
-  test.each([
-    ['one', 0x3f80, 0x3c00],
-    ['minus pi', 0xc049, 0xc248],
-    ['largest that fits', 0x477f, 0x7bf8],
-    ['smallest normal', 0x3880, 0x0400],
-    ['a subnormal', 0x3380, 0x0001],
-    ['ties to even among subnormals', 0x3420, 0x0002],
-    ['too small', 0x3280, 0x0000],
-  ])('BF16 %s', (_, source, bits) => {
-    expect([...toFloat16Bits(halves(source), origin('BF16'), 0)]).toEqual([bits])
-  })
-
-  test('F32 agrees with the host on 200,000 random bit patterns in range', () => {
-    const random = new Random(3)
-    // Exponents from 2^-30 to 2^15: zeros, subnormals, normals; mantissas and signs at random.
-    const bits = Uint32Array.from({ length: 200_000 }, () => {
-      const exponent = random.integer(97, 142) << 23
-      return ((random.integer(0, 1) << 31) | exponent | random.integer(0, 0x7fffff)) >>> 0
-    }).map((word) => ((word & 0x7fffffff) >= 0x477ff000 ? word & 0x80000000 : word))
-    const expected = new Uint16Array(new Float16Array(new Float32Array(bits.buffer)).buffer)
-    expect(toFloat16Bits(new Uint8Array(bits.buffer), origin('F32'), 0)).toEqual(expected)
-  })
-
-  test('every finite F16 pattern survives, there and through float32', () => {
-    const finite = Array.from({ length: 65536 }, (_, i) => i).filter((i) => (i & 0x7c00) !== 0x7c00)
-    const bytes = halves(...finite)
-    expect([...toFloat16Bits(bytes, origin('F16'), 0)]).toEqual(finite)
-    const values = toFloat32(bytes, origin('F16'), 0)
-    expect([...toFloat16Bits(floats(...values), origin('F32'), 0)]).toEqual(finite)
-  })
-
-  test('every BF16 pattern is rounded like its float32 value', () => {
-    const patterns = Uint16Array.from({ length: 65536 }, (_, i) => i).filter(
-      (i) => (i & 0x7fff) < 0x4780,
-    )
-    const bytes = new Uint8Array(patterns.buffer)
-    const viaFloat32 = toFloat32(bytes, origin('BF16'), 0)
-    const expected = toFloat16Bits(floats(...viaFloat32), origin('F32'), 0)
-    expect(toFloat16Bits(bytes, origin('BF16'), 0)).toEqual(expected)
-  })
-})
-
 describe('what cannot be a weight', () => {
   test.each([
     ['F32', floats(1, 2, NAN), 'NaN'],
@@ -137,23 +69,38 @@ describe('what cannot be a weight', () => {
     ['BF16', halves(0, 0, 0x7fc0), 'NaN'],
     ['BF16', halves(0, 0, 0xff80), '-Infinity'],
   ] as const)('%s with %p', (dtype, bytes, found) => {
-    for (const convert of [toFloat32, toFloat16Bits]) {
-      const attempt = () => convert(bytes, origin(dtype), 1000)
-      expect(attempt).toThrow(CheckpointError)
-      expect(attempt).toThrow(
-        `model.safetensors: tensor w, element 1002: found ${found}; weights must be finite`,
-      )
-    }
+    const attempt = () => toFloat32(bytes, origin(dtype), 1000)
+    expect(attempt).toThrow(CheckpointError)
+    expect(attempt).toThrow(
+      `model.safetensors: tensor w, element 1002: found ${found}; weights must be finite`,
+    )
   })
 
   test.each([
-    ['F32', floats(0, 65520), 65520],
-    ['F32', floats(0, -1e30), Math.fround(-1e30)],
-    ['BF16', halves(0, 0x4780), 65536],
-  ] as const)('%s that float16 cannot hold is fine as float32', (dtype, bytes, value) => {
-    expect(() => toFloat16Bits(bytes, origin(dtype), 10)).toThrow(
-      `tensor w, element 11: ${value} does not fit in float16 (at most 65504); use --dtype float32`,
+    ['f16', 65520, 'float16 (at most 65504); use --dtype float32'],
+    [
+      'int8',
+      1e7,
+      'int8 with float16 scales (at most 8319008); use --quantization none --dtype float32',
+    ],
+    [
+      'int4',
+      -1e6,
+      'int4 with float16 scales (at most 458528); use --quantization none --dtype float32',
+    ],
+  ] as const)('%s holds no %p', (type, value, allowed) => {
+    expect(unusable(value, origin('F32'), 11, type)).toEqual(
+      new CheckpointError(
+        'model.safetensors',
+        `tensor w, element 11: ${value} does not fit in ${allowed}`,
+      ),
     )
-    expect(toFloat32(bytes, origin(dtype), 10)[1]).toBe(value)
+    expect(unusable(Number.NaN, origin('F32'), 11, type).message).toContain('must be finite')
+  })
+
+  test('large numbers are fine in vectors', () => {
+    expect(toFloat32(floats(0, 65520, -1e30), origin('F32'), 10)).toEqual(
+      Float32Array.of(0, 65520, -1e30),
+    )
   })
 })

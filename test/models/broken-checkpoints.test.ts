@@ -4,22 +4,27 @@ import { expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { parseModelConfig } from '../../models/config.ts'
 import { mapTensors } from '../../models/tensors.ts'
+import { WeightUploader } from '../../models/weights.ts'
 import { CheckpointError } from '../../src/errors.ts'
 import { openCheckpoint } from '../../src/loader/checkpoint.ts'
-import { toFloat16Bits } from '../../src/loader/convert.ts'
 import { readVector } from '../../src/loader/tensor-source.ts'
 import { brokenCheckpoints } from '../helpers/broken-checkpoints.ts'
 import { smallCheckpoint } from '../helpers/checkpoints.ts'
+import { openTestGpu } from '../helpers/gpu.ts'
 import { TempFolder } from '../helpers/temp-folder.ts'
 
-/** All that a server does with a checkpoint, as far as it needs no device: float16 weights. */
+const gpu = await openTestGpu()
+
+/** What a server does with the weights of a checkpoint: float16 on the GPU, vectors float32. */
 async function load(folder: string): Promise<number> {
   await using checkpoint = await openCheckpoint(folder)
   mapTensors(parseModelConfig(checkpoint.config, checkpoint.configFile), checkpoint)
+  const weights = new WeightUploader(gpu.buffers, 'f16')
   for (const tensor of checkpoint.tensors.values()) {
     if (tensor.shape.length === 1) await readVector(tensor)
-    else toFloat16Bits(await tensor.readRows(0, tensor.shape[0]), tensor, 0)
+    else await weights.stacked(tensor.name, [tensor])
   }
+  await weights.finish()
   return checkpoint.tensors.size
 }
 

@@ -25,11 +25,17 @@ export function embed(tuning: Tuning, { step, table, sampled, x }: EmbedOptions)
     params: {
       WORKGROUP: workgroup,
       DIM: table.columns,
-      WEIGHTS: table.type,
-      WEIGHT_STRIDE: table.stride,
-      LOAD: '4',
+      TABLE: table.type,
+      STRIDE: table.stride,
     },
-    bindings: { counts: step.counts, tokens: step.tokens, weights: table.range, x, sampled },
+    bindings: {
+      counts: step.counts,
+      tokens: step.tokens,
+      table: table.range,
+      x,
+      sampled,
+      ...(table.scales && { scales: table.scales }),
+    },
     grid: (counts) => [across, counts.tokens, 1],
   }
 }

@@ -1,21 +1,27 @@
 // Products of activations with weight matrices: which kernel makes which rows.
 import { kernels } from '../../../kernels/index.ts'
 import { invariant } from '../../errors.ts'
+import type { Activations } from '../activations.ts'
 import type { BufferRange } from '../buffers.ts'
-import type { Matrix } from '../matrix.ts'
+import { isQuantized, type Matrix } from '../matrix.ts'
+import { type Lanes, type Tile, WIDE_OUTPUTS } from '../products.ts'
 import type { Grid, Plan, StepCounts } from '../program.ts'
 import type { StepTables } from '../step.ts'
 import type { Tuning } from '../tuning.ts'
 import type { ParamValues, WgslSource } from '../wgsl.ts'
+import { quantize } from './quantize.ts'
+import { type RowSet, rowCount } from './rows.ts'
 
 export interface MatmulOptions {
   step: StepTables
-  /** [rows, inputStride] f32; the input of a row starts at inputOffset. */
-  x: BufferRange
+  /** [rows, K]; integers for integer weights. */
+  x: Activations
   /** [N, K] */
   weights: Matrix
   /** [rows, N] f32; for swiglu [rows, N / 2]. */
   y: BufferRange
+  /** Of swiglu with integer weights: takes y as integers; y is scratch memory then. */
+  quantized?: Activations
   /** Which count of the step is the number of rows; tokens if undefined. */
   rows?: 'tokens' | 'logit_rows'
   /** Most rows a step can hold: variants that can never run are not compiled. */
@@ -27,19 +33,6 @@ export interface MatmulOptions {
    * gate and up and writes y[r] = silu(gate) · up.
    */
   epilogue?: 'store' | 'add' | 'swiglu'
-  /** Numbers from one row of x to the next; K if undefined. */
-  inputStride?: number
-  inputOffset?: number
-}
-
-/** Rows of a step that one family of kernels makes: ROWS of kernels/product.wgsl. */
-type RowSet = 'tokens' | 'decode_tokens' | 'prompt_tokens' | 'logit_rows'
-
-const COUNT_OF: Readonly<Record<RowSet, (counts: StepCounts) => number>> = {
-  tokens: (counts) => counts.tokens,
-  decode_tokens: (counts) => counts.decodes,
-  prompt_tokens: (counts) => counts.tokens - counts.decodes,
-  logit_rows: (counts) => counts.logitRows,
 }
 
 /** Kernels for a set of rows, by rising numbers of rows. */
@@ -55,7 +48,16 @@ interface Shape {
   params: ParamValues
   /** Rows and outputs of one workgroup. */
   tile: [rows: number, outputs: number]
+  /** Which of the two is the grid's x: what neighbours share stays in the cache. */
+  across: 'rows' | 'outputs'
+  /** It writes `quantized` itself. */
+  packs?: boolean
 }
+
+/** Numbers of rows for which the kernels for few rows have texts. */
+const ROW_TILES = [1, 2, 4, 8]
+/** Weight rows behind a group of gated values. */
+const GATED_GROUP = 64
 
 /**
  * y = x · weightsᵀ (+ bias), then the epilogue. Every row is made by one plan; the others have no
@@ -63,66 +65,101 @@ interface Shape {
  * how many rows of either kind there are.
  */
 export function matmul(tuning: Tuning, options: MatmulOptions): Plan[] {
-  const { step, x, weights, y, bias } = options
+  const { step, weights, y, bias, quantized, maxRows } = options
   const { rows: N, columns: K } = weights
   const epilogue = options.epilogue ?? 'store'
-  const inputStride = options.inputStride ?? K
-  const inputOffset = options.inputOffset ?? 0
   invariant(epilogue !== 'swiglu' || N % 2 === 0, `swiglu over ${N} rows, which are no pairs`)
-  invariant(
-    inputOffset + K <= inputStride,
-    `inputs ${inputOffset} + ${K} in rows of ${inputStride}`,
-  )
-  const aligned = [K, inputStride, inputOffset].every((number) => number % 4 === 0)
+  invariant(!quantized || epilogue === 'swiglu', 'only gated values are quantized behind a product')
   const shared = {
     N,
     K,
-    TAIL: K % 4,
-    INPUT: aligned ? 'vec4' : 'scalar',
-    INPUT_STRIDE: inputStride,
-    INPUT_OFFSET: inputOffset,
     WEIGHTS: weights.type,
     WEIGHT_STRIDE: weights.stride,
     BIAS: bias ? 'vector' : 'none',
     EPILOGUE: epilogue,
+    ...(!isQuantized(weights.type) && { TAIL: K % 4, INPUT: K % 4 === 0 ? 'vec4' : 'scalar' }),
   }
-  return families(tuning, options.rows ?? 'tokens').flatMap(({ rows, shapes }) => {
+  const bindings = {
+    counts: step.counts,
+    weights: weights.range,
+    y,
+    ...inputBindings(options),
+    ...(bias && { bias }),
+  }
+  return families(tuning, options).flatMap(({ rows, shapes }) => {
     const least = (i: number) => (i === 0 ? 1 : shapes[i - 1].most + 1)
-    return shapes
-      .map((shape, i) => ({
+    return shapes.flatMap((shape, i) => {
+      if (least(i) > maxRows) return []
+      const grid = gridOf(shape, least(i), N, rows)
+      const plan: Plan = {
         kernel: shape.kernel,
         params: { ...shared, ROWS: rows, ...shape.params },
-        bindings: { counts: step.counts, x, weights: weights.range, y, ...(bias && { bias }) },
-        grid: gridOf(shape, least(i), N, rows),
-      }))
-      .filter((_, i) => least(i) <= options.maxRows)
+        bindings: { ...bindings, ...(shape.packs && packBindings(quantized)) },
+        grid,
+      }
+      if (!quantized || shape.packs) return [plan]
+      const packed = quantize(tuning, { step, x: y, y: quantized, dim: N / 2, rows })
+      return [plan, { ...packed, grid: (counts) => grid(counts) && packed.grid(counts) }]
+    })
   })
+}
+
+function inputBindings({ x, weights }: MatmulOptions): Record<string, BufferRange> {
+  if (!isQuantized(weights.type)) {
+    invariant(x.type === 'f32', 'float weights take float activations')
+    return { x: x.range }
+  }
+  invariant(x.type === 'int8' && weights.scales, `${weights.type} weights take int8 activations`)
+  invariant(x.stride === weights.stride, `rows of ${x.stride} for weights of ${weights.stride}`)
+  return { x: x.range, x_scales: x.scales, weight_scales: weights.scales }
+}
+
+function packBindings(y: Activations | undefined): Record<string, BufferRange> {
+  invariant(y?.type === 'int8', 'gated values are packed as int8')
+  return { y_bytes: y.range, y_scales: y.scales }
 }
 
 function gridOf(shape: Shape, least: number, N: number, rows: RowSet): Grid {
   const [tileRows, tileOutputs] = shape.tile
-  const across = Math.ceil(N / tileOutputs)
+  const outputs = Math.ceil(N / tileOutputs)
   return (counts: StepCounts) => {
-    const count = COUNT_OF[rows](counts)
+    const count = rowCount(rows, counts)
     if (count < least || count > shape.most) return undefined
-    return [across, Math.ceil(count / tileRows), 1]
+    const tiles = Math.ceil(count / tileRows)
+    return shape.across === 'rows' ? [tiles, outputs, 1] : [outputs, tiles, 1]
   }
 }
 
 /**
- * The matvec and the tiled kernel sum in different orders. Where that must not show, the kind of a
- * row chooses between them: a step of both kinds then reads the weights twice.
+ * The kernels for few rows and the tiled ones sum in different orders, as do tiles of different slices.
+ * Where that must not show, the kind of a row chooses: a step of both kinds then reads the weights twice,
+ * and many decode rows read them once for each eight.
  */
-function families(tuning: Tuning, rows: 'tokens' | 'logit_rows'): Family[] {
-  if (tuning.variant === 'plain') return [{ rows, shapes: plainShapes() }]
+function families(tuning: Tuning, options: MatmulOptions): Family[] {
+  const rows = options.rows ?? 'tokens'
+  const isInteger = isQuantized(options.weights.type)
+  if (tuning.variant === 'plain') {
+    return [{ rows, shapes: isInteger ? plainIntShapes() : plainShapes() }]
+  }
   const unlimited = Number.POSITIVE_INFINITY
-  if (!tuning.invariant) return [{ rows, shapes: [...matvecShapes(8), ...tiledShapes()] }]
+  // A bias would have to be added in front of the gate: no model has one there.
+  const packs = options.quantized !== undefined && !options.bias
+  const few = (most: number) =>
+    isInteger
+      ? intShapes(tuning.products.lanes, most, packs)
+      : laneShapes(tuning.products.lanes, most)
+  const tiled = isInteger ? tuning.products.ints : tuning.products.floats
+  const isNarrow = options.weights.rows < WIDE_OUTPUTS
+  const many = tiled.map(({ most, tile, narrow }) =>
+    tiledShape((isNarrow && narrow) || tile, most, options.weights.type),
+  )
+  if (!tuning.invariant) return [{ rows, shapes: [...few(8), ...many] }]
   // Texts that may run in subgroups of different sizes sum in different orders: one of them for all.
-  const matvec = matvecShapes(unlimited).slice(tuning.subgroupSizesVary ? -1 : 0)
-  if (rows === 'logit_rows') return [{ rows, shapes: matvec }]
+  const alike = few(unlimited).slice(tuning.subgroupSizesVary ? -1 : 0)
+  if (rows === 'logit_rows') return [{ rows, shapes: alike }]
   return [
-    { rows: 'decode_tokens', shapes: matvec },
-    { rows: 'prompt_tokens', shapes: tiledShapes() },
+    { rows: 'decode_tokens', shapes: alike },
+    { rows: 'prompt_tokens', shapes: many.slice(-1) },
   ]
 }
 
@@ -135,41 +172,70 @@ function families(tuning: Tuning, rows: 'tokens' | 'logit_rows'): Family[] {
  * f16 words take 1.7 times as long to read as f32 at 1 row and 1.4 times at 8.
  */
 function plainShapes(): Shape[] {
-  const workgroup = 16
-  return [1, 2, 4, 8].map((tileRows) => ({
-    most: tileRows === 8 ? Number.POSITIVE_INFINITY : tileRows,
-    kernel: kernels.matmul,
-    params: { LOAD: '4', WORKGROUP: workgroup, TILE_ROWS: tileRows },
-    tile: [tileRows, workgroup * 4],
-  }))
+  return rowShapes(Number.POSITIVE_INFINITY, kernels.matmul, { LOAD: '4', WORKGROUP: 16 }, 64)
+}
+
+function plainIntShapes(): Shape[] {
+  return rowShapes(Number.POSITIVE_INFINITY, kernels.intMatmul, { WORKGROUP: 16 }, 64)
 }
 
 /** @param most rows of the largest step that the widest tile serves */
-function matvecShapes(most: number): Shape[] {
-  const outputs = 16
-  return [1, 2, 4, 8].map((tileRows) => ({
-    most: tileRows === 8 ? most : tileRows,
-    kernel: kernels.matvec,
-    params: { LOAD: '8', WORKGROUP: 128, OUTPUTS: outputs, TILE_ROWS: tileRows },
-    tile: [tileRows, outputs],
+function laneShapes({ lanes, groups }: Lanes, most: number): Shape[] {
+  return rowShapes(most, kernels.matvec, { LOAD: '8', LANES: lanes, GROUPS: groups }, groups * 4)
+}
+
+function intShapes({ lanes, groups }: Lanes, most: number, packs: boolean): Shape[] {
+  const outputs = packs ? GATED_GROUP : groups * 4
+  const params = {
+    LANES: lanes,
+    GROUPS: groups,
+    OUTPUT: packs ? 'int8' : 'f32',
+    PASSES: outputs / (groups * 4),
+  }
+  return rowShapes(most, kernels.intMatvec, params, outputs).map((shape) => ({ ...shape, packs }))
+}
+
+function rowShapes(
+  most: number,
+  kernel: WgslSource,
+  params: ParamValues,
+  outputs: number,
+): Shape[] {
+  return ROW_TILES.map((rows) => ({
+    most: rows === ROW_TILES.at(-1) ? most : rows,
+    kernel,
+    params: { ...params, TILE_ROWS: rows },
+    tile: [rows, outputs],
+    across: 'outputs',
   }))
 }
 
-/**
- * Not tuned yet: the tiled kernel's workgroup memory (4 and 8 KiB) and invocations (64 and 256)
- * fit every adapter; the smaller tile keeps more of a GPU busy where there are few rows.
- */
-function tiledShapes(): Shape[] {
-  return [32, 64].map((tile) => ({
-    most: tile === 32 ? 64 : Number.POSITIVE_INFINITY,
-    kernel: kernels.matmulTiled,
+function tiledShape(tile: Tile, most: number, type: Matrix['type']): Shape {
+  const isInteger = isQuantized(type)
+  const team = (tile.rows / tile.rowsEach) * (tile.outputs / tile.outputsEach)
+  const loads = (elements: number) => Math.ceil(elements / team)
+  // Elements of 16 bytes for each step along k: two of int8, one of int4.
+  const perStep = isInteger ? 2 : 1
+  return {
+    most,
+    kernel: isInteger ? kernels.intMatmulTiled : kernels.matmulTiled,
     params: {
-      LOAD: '4',
-      WORKGROUP: (tile / 4) ** 2,
-      TILE_ROWS: tile,
-      TILE_OUTPUTS: tile,
-      TILE_K: 16,
+      TILE_ROWS: tile.rows,
+      TILE_OUTPUTS: tile.outputs,
+      ROWS_EACH: tile.rowsEach,
+      OUTPUTS_EACH: tile.outputsEach,
+      SLICES: tile.slices,
+      X_LOADS: loads(tile.rows * tile.steps * perStep),
+      W_LOADS: loads(tile.outputs * tile.steps * (type === 'int8' ? 2 : 1)),
+      ...(isInteger
+        ? {
+            TILE_GROUPS: tile.steps,
+            X_SCALES: loads(tile.rows * tile.steps),
+            W_SCALES: loads(tile.outputs * tile.steps),
+          }
+        : { LOAD: '4', TILE_STEPS: tile.steps }),
     },
-    tile: [tile, tile],
-  }))
+    tile: [tile.rows, tile.outputs],
+    across: 'rows',
+  }
 }

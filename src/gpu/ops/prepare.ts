@@ -7,6 +7,7 @@ import type { Plan } from '../program.ts'
 import type { StepTables } from '../step.ts'
 import type { Tuning } from '../tuning.ts'
 import { ELEMENTWISE, perToken } from './elementwise.ts'
+import type { RowSet } from './rows.ts'
 
 /** Functions that a GLA layer may apply to q and k. */
 export type GlaFeatureMap =
@@ -40,6 +41,8 @@ interface PrepareOptions {
   valueDim: number
   /** Divides the log gates. */
   gateNormalizer: number
+  /** Tokens whose rows are made; all if undefined. */
+  rows?: RowSet
 }
 
 export interface PrepareGlaOptions extends PrepareOptions {
@@ -112,6 +115,7 @@ export function prepareGsa(_tuning: Tuning, options: PrepareGsaOptions): Plan[] 
 
 function prepare(options: PrepareOptions, own: Plan['bindings'], params: Plan['params']): Plan {
   const { step, p, stride, qkv, q, k, v, heads, kvHeads, keyDim, valueDim } = options
+  const rows = options.rows ?? 'tokens'
   const gates = kvHeads * Number(params.GATE_DIM)
   return {
     kernel: kernels.prepare,
@@ -125,8 +129,9 @@ function prepare(options: PrepareOptions, own: Plan['bindings'], params: Plan['p
       STRIDE: stride,
       QKV: qkv ? 'convolved' : 'projection',
       NORMALIZER: options.gateNormalizer,
+      ROWS: rows,
     },
     bindings: { counts: step.counts, p, q, k, v, ...(qkv && { qkv }), ...own },
-    grid: perToken((heads + kvHeads) * keyDim + kvHeads * valueDim + gates),
+    grid: perToken((heads + kvHeads) * keyDim + kvHeads * valueDim + gates, rows),
   }
 }

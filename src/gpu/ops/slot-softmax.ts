@@ -5,6 +5,7 @@ import { fold } from '../grid.ts'
 import type { Plan } from '../program.ts'
 import type { StepTables } from '../step.ts'
 import type { Tuning } from '../tuning.ts'
+import { type RowSet, rowCount } from './rows.ts'
 
 export interface SlotSoftmaxOptions {
   step: StepTables
@@ -14,18 +15,29 @@ export interface SlotSoftmaxOptions {
   p: BufferRange
   heads: number
   slots: number
+  /** Tokens whose rows are made; all if undefined. */
+  rows?: RowSet
 }
 
-/** p = softmax of the logits over the slots, for all tokens of the step: kernels/slot_softmax.wgsl. */
+/** p = softmax of the logits over the slots: kernels/slot_softmax.wgsl. */
 export function slotSoftmax(tuning: Tuning, options: SlotSoftmaxOptions): Plan {
-  const { step, logits, p, heads, slots } = options
+  const { step, logits, p, heads, slots, rows = 'tokens' } = options
   const subgroup = tuning.variant === 'subgroup'
   // 128 is the largest subgroup there is, so that a workgroup never is a part of one.
   const workgroup = subgroup ? 128 : 16
   return {
     kernel: kernels.slotSoftmax,
-    params: { VARIANT: tuning.variant, WORKGROUP: workgroup, HEADS: heads, SLOTS: slots },
+    params: {
+      VARIANT: tuning.variant,
+      WORKGROUP: workgroup,
+      HEADS: heads,
+      SLOTS: slots,
+      ROWS: rows,
+    },
     bindings: { counts: step.counts, logits, p },
-    grid: ({ tokens }) => fold(subgroup ? tokens * heads : Math.ceil((tokens * heads) / workgroup)),
+    grid: (counts) => {
+      const total = rowCount(rows, counts) * heads
+      return total > 0 ? fold(subgroup ? total : Math.ceil(total / workgroup)) : undefined
+    },
   }
 }

@@ -1,0 +1,118 @@
+// `bench serve`: what a client of the server sees, beside what a step takes on the GPU.
+import { wholeNumber } from '../../../src/options.ts'
+import { startServer } from '../../helpers/server.ts'
+import { batchesFor, type DecodeRow, measureDecode } from '../decode.ts'
+import { loadForBench, type ModelFolder, openModelFolder } from '../load.ts'
+import { command, listOf, MODEL_OPTIONS, type ModelOptions } from '../options.ts'
+import { describeRun, number, table, writeReport } from '../report.ts'
+import { median } from '../statistics.ts'
+import { readStreams, streamFigures } from '../streams.ts'
+import { CLOCKS_MS } from '../timing.ts'
+
+const STREAMS = [1, 8, 64]
+
+const OPTIONS = {
+  ...MODEL_OPTIONS,
+  batches: listOf('Streams at once.', `${STREAMS.join(',')}; on CPUs up to 8`),
+  tokens: {
+    help: 'Tokens of each stream.',
+    value: 'N',
+    expects: 'a whole number from 8',
+    type: wholeNumber(8, 1e6),
+    fallback: '128',
+  },
+}
+
+interface ServeRow {
+  streams: number
+  /** Milliseconds from token to token at a client, mean of the streams, median of the rounds. */
+  tokenMs: number
+  tokensPerSecond: number
+  /** Milliseconds of a step: on the GPU's clock, or as the engine's caller sees it without timestamps. */
+  stepMs: number
+  /** tokenMs over stepMs. */
+  ratio: number
+}
+
+export const serve = command(
+  'time per token at 1, 8 and 64 HTTP clients, against the time of a step on the GPU',
+  OPTIONS,
+  async (options) => {
+    await using folder = await openModelFolder(options)
+    const { facts, steps } = await measureSteps(folder, options)
+    const { software } = facts.adapter
+    const rows = await measureServer(folder, options, steps, software)
+    console.log(serveTable(rows))
+    const { rounds, tokens } = options
+    const report = { ...facts, settings: { rounds, tokens }, steps, rows }
+    await writeReport(options.json, { command: 'serve', ...report })
+  },
+)
+
+interface ServeBenchOptions extends ModelOptions {
+  batches: number[] | undefined
+  tokens: number
+}
+
+/** What the engine's steps take in this process, which gives the device back before the server runs. */
+async function measureSteps(folder: ModelFolder, options: ServeBenchOptions) {
+  await using bench = await loadForBench(folder.options)
+  const facts = await describeRun(folder, bench, options.rounds)
+  const steps: DecodeRow[] = []
+  for (const sequences of batchesFor(bench.model, options.batches, STREAMS)) {
+    const { copyGBs } = facts.ceilings
+    steps.push(await measureDecode(bench, folder.config, copyGBs, sequences, options))
+  }
+  return { facts, steps }
+}
+
+async function measureServer(
+  folder: ModelFolder,
+  options: ServeBenchOptions,
+  steps: readonly DecodeRow[],
+  software: boolean,
+): Promise<ServeRow[]> {
+  await using server = await startServer(serverArguments(folder))
+  const rows: ServeRow[] = []
+  for (const { sequences, gpuMs, stepMs: hostMs } of steps) {
+    await readStreams(server.url, sequences, options.tokens)
+    const rounds: ReturnType<typeof streamFigures>[] = []
+    for (let i = 0; i < options.rounds; i++) {
+      // As the steps were: after a while of work.
+      const end = performance.now() + (software ? 0 : CLOCKS_MS)
+      while (performance.now() < end) await readStreams(server.url, sequences, options.tokens)
+      rounds.push(streamFigures(await readStreams(server.url, sequences, options.tokens)))
+    }
+    const stepMs = gpuMs ?? hostMs
+    const tokenMs = median(rounds.map((round) => round.tokenMs))
+    const tokensPerSecond = median(rounds.map((round) => round.tokensPerSecond))
+    rows.push({ streams: sequences, tokenMs, tokensPerSecond, stepMs, ratio: tokenMs / stepMs })
+  }
+  return rows
+}
+
+/** The options of the model, as the command takes them. */
+function serverArguments({ options }: ModelFolder): string[] {
+  const { folder, adapter, kernels, dtype, quantization = 'none' } = options
+  const { batchInvariant, maxNumBatchedTokens, randomWeights } = options
+  return [
+    ...[folder, '--adapter', adapter, '--kernels', kernels, '--dtype', dtype],
+    ...['--max-num-batched-tokens', String(maxNumBatchedTokens), '--log-level', 'warn'],
+    ...(quantization === 'none' ? [] : ['--quantization', quantization]),
+    ...(batchInvariant === undefined ? [] : [`--batch-invariant=${batchInvariant}`]),
+    ...(randomWeights ? ['--random-weights'] : []),
+  ]
+}
+
+function serveTable(rows: readonly ServeRow[]): string {
+  return table(
+    ['streams', 'tokens/s', 'ms a token', 'step ms', 'ratio'],
+    rows.map((row) => [
+      `${row.streams}`,
+      number(row.tokensPerSecond),
+      number(row.tokenMs),
+      number(row.stepMs),
+      number(row.ratio),
+    ]),
+  )
+}
