@@ -35,6 +35,8 @@ export interface AdapterFacts {
 export interface DeviceLimits {
   /** Of buffers that kernels bind whole. */
   maxBindingSize: number
+  /** Memory that the invocations of a workgroup share. */
+  maxWorkgroupBytes: number
 }
 
 export interface OpenGpuOptions {
@@ -121,6 +123,7 @@ export async function openGpu(options: OpenGpuOptions): Promise<Gpu> {
         limits.maxStorageBufferBindingSize,
         LARGEST_BINDING,
       ),
+      maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
     },
     hasSubgroups: hasSubgroups && (await subgroupsAreRegular(device)),
     release: await openReleaser(),

@@ -88,6 +88,9 @@ export const LARGE_PRODUCTS: ProductTuning = {
   ],
 }
 
+/** Memory of a workgroup that the largest of these tiles takes, rounded up. */
+export const LARGE_PRODUCTS_BYTES = 32 * 1024
+
 /** Shapes that are worth measuring on a GPU that is not known. */
 export const LANE_CANDIDATES: readonly Lanes[] = [
   { lanes: 128, groups: 1 },

@@ -2,7 +2,12 @@
 import { ConfigError, DeviceError } from '../errors.ts'
 import type { Gpu } from './device.ts'
 import type { MatrixType } from './matrix.ts'
-import { LARGE_PRODUCTS, type ProductTuning, SMALL_PRODUCTS } from './products.ts'
+import {
+  LARGE_PRODUCTS,
+  LARGE_PRODUCTS_BYTES,
+  type ProductTuning,
+  SMALL_PRODUCTS,
+} from './products.ts'
 
 /** `subgroup`: reductions across lanes; `plain`: one thread an output, no barriers, for CPUs. */
 export type Variant = 'subgroup' | 'plain'
@@ -51,7 +56,7 @@ const INVARIANT_SUBGROUPS = false
  * @throws ConfigError for values that do not exist, DeviceError for what the device cannot do
  */
 export function chooseTuning(
-  gpu: Pick<Gpu, 'adapter' | 'hasSubgroups'>,
+  gpu: Pick<Gpu, 'adapter' | 'hasSubgroups' | 'limits'>,
   { kernels, dtype, quantization, batchInvariant }: TuningOptions,
 ): Tuning {
   if (kernels !== 'auto' && kernels !== 'subgroup' && kernels !== 'plain') {
@@ -67,7 +72,10 @@ export function chooseTuning(
     weights: chooseWeights(gpu, dtype, quantization),
     invariant: variant === 'plain' || (batchInvariant ?? INVARIANT_SUBGROUPS),
     subgroupSizesVary: gpu.adapter.subgroupMinSize !== gpu.adapter.subgroupMaxSize,
-    products: gpu.adapter.software ? SMALL_PRODUCTS : LARGE_PRODUCTS,
+    products:
+      gpu.adapter.software || gpu.limits.maxWorkgroupBytes < LARGE_PRODUCTS_BYTES
+        ? SMALL_PRODUCTS
+        : LARGE_PRODUCTS,
   }
 }
 

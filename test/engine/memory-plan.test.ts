@@ -15,7 +15,7 @@ const gpu = {
     subgroupMinSize: 32,
     subgroupMaxSize: 32,
   },
-  limits: { maxBindingSize: 2 * GiB - 4 },
+  limits: { maxBindingSize: 2 * GiB - 4, maxWorkgroupBytes: 32768 },
 }
 
 /** The 7B shape of the published checkpoints. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import type { AdapterFacts } from '../../src/gpu/device.ts'
+import { LARGE_PRODUCTS, SMALL_PRODUCTS } from '../../src/gpu/products.ts'
 import { chooseTuning, type TuningOptions } from '../../src/gpu/tuning.ts'
 
 const adapter: AdapterFacts = {
@@ -10,9 +11,10 @@ const adapter: AdapterFacts = {
   subgroupMinSize: 32,
   subgroupMaxSize: 32,
 }
-const gpu = { adapter, hasSubgroups: true }
-const withoutSubgroups = { adapter, hasSubgroups: false }
-const software = { adapter: { ...adapter, software: true }, hasSubgroups: true }
+const limits = { maxBindingSize: 2 ** 30, maxWorkgroupBytes: 48 * 1024 }
+const gpu = { adapter, limits, hasSubgroups: true }
+const withoutSubgroups = { ...gpu, hasSubgroups: false }
+const software = { ...gpu, adapter: { ...adapter, software: true } }
 const auto: TuningOptions = { kernels: 'auto', dtype: 'auto', batchInvariant: undefined }
 
 describe('tuning', () => {
@@ -20,6 +22,13 @@ describe('tuning', () => {
     expect(chooseTuning(gpu, auto)).toMatchObject({ variant: 'subgroup', weights: 'f16' })
     expect(chooseTuning(withoutSubgroups, auto)).toMatchObject({ variant: 'plain', weights: 'f16' })
     expect(chooseTuning(software, auto)).toMatchObject({ variant: 'plain', weights: 'f32' })
+  })
+
+  test('tiles are as large as the device allows', () => {
+    const small = { ...gpu, limits: { ...limits, maxWorkgroupBytes: 16 * 1024 } }
+    expect(chooseTuning(gpu, auto).products).toBe(LARGE_PRODUCTS)
+    expect(chooseTuning(small, auto).products).toBe(SMALL_PRODUCTS)
+    expect(chooseTuning(software, auto).products).toBe(SMALL_PRODUCTS)
   })
 
   test('either can be forced, if the device can do it', () => {
