@@ -13,6 +13,7 @@ import conv from './conv.wgsl' with { type: 'text' }
 import decay from './decay.wgsl' with { type: 'text' }
 import embed from './embed.wgsl' with { type: 'text' }
 import features from './features.wgsl' with { type: 'text' }
+import fewOutputs from './few_outputs.wgsl' with { type: 'text' }
 import fixedPoint from './fixed_point.wgsl' with { type: 'text' }
 import floatProduct from './float_product.wgsl' with { type: 'text' }
 import float16 from './float16.wgsl' with { type: 'text' }
@@ -27,7 +28,10 @@ import kvAppend from './kv_append.wgsl' with { type: 'text' }
 import lanes from './lanes.wgsl' with { type: 'text' }
 import math from './math.wgsl' with { type: 'text' }
 import matmul from './matmul.wgsl' with { type: 'text' }
+import matmulMatrix from './matmul_matrix.wgsl' with { type: 'text' }
 import matmulTiled from './matmul_tiled.wgsl' with { type: 'text' }
+import matrixProbe from './matrix_probe.wgsl' with { type: 'text' }
+import matrixUnits from './matrix_units.wgsl' with { type: 'text' }
 import matvec from './matvec.wgsl' with { type: 'text' }
 import noise from './noise.wgsl' with { type: 'text' }
 import norm from './norm.wgsl' with { type: 'text' }
@@ -38,6 +42,7 @@ import quantizeGroup from './quantize_group.wgsl' with { type: 'text' }
 import recurrent from './recurrent.wgsl' with { type: 'text' }
 import reduce from './reduce.wgsl' with { type: 'text' }
 import repack from './repack.wgsl' with { type: 'text' }
+import rootMeanSquare from './root_mean_square.wgsl' with { type: 'text' }
 import rope from './rope.wgsl' with { type: 'text' }
 import rows from './rows.wgsl' with { type: 'text' }
 import sample from './sample.wgsl' with { type: 'text' }
@@ -55,12 +60,15 @@ const includes = {
   'chunk_decays.wgsl': chunkDecays,
   'decay.wgsl': decay,
   'features.wgsl': features,
+  'few_outputs.wgsl': fewOutputs,
   'fixed_point.wgsl': fixedPoint,
   'float16.wgsl': float16,
   'int8.wgsl': int8,
   'math.wgsl': math,
+  'matrix_units.wgsl': matrixUnits,
   'quantize_group.wgsl': quantizeGroup,
   'reduce.wgsl': reduce,
+  'root_mean_square.wgsl': rootMeanSquare,
   'rows.wgsl': rows,
   'sweep.wgsl': sweep,
   'weights.wgsl': weights,
@@ -87,6 +95,8 @@ export const kernels = {
   embed: kernel('embed', embed),
   matmul: kernel('matmul', matmul),
   matmulTiled: kernel('matmul_tiled', matmulTiled),
+  matrixProbe: kernel('matrix_probe', matrixProbe),
+  matmulMatrix: kernel('matmul_matrix', matmulMatrix),
   matvec: kernel('matvec', matvec),
   intMatmul: kernel('int_matmul', intMatmul),
   intMatmulTiled: kernel('int_matmul_tiled', intMatmulTiled),

@@ -125,6 +125,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
 #for i < ROWS_EACH
   finish(first + line + $i * LINES, first_n + column * 4, slice, local,
          vec4(sum$i_0, sum$i_1, sum$i_2, sum$i_3));
+#if OUTPUTS_EACH == 8
+  finish(first + line + $i * LINES, first_n + (COLUMNS + column) * 4, slice, local,
+         vec4(sum$i_4, sum$i_5, sum$i_6, sum$i_7));
+#endif
 #endfor
 }
 

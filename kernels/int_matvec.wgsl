@@ -1,13 +1,9 @@
 // Products of integers for few rows: LANES invocations side by side along k read 16 bytes of four weight
-// rows each for TILE_ROWS rows of x. With OUTPUT int8 a workgroup makes 32 gated values of each row and
-// writes them as a group of integers.
+// rows each for TILE_ROWS rows of x.
 enable subgroups;
 #include "int_product.wgsl"
-#include "lanes.wgsl"
-#include "int8.wgsl"
-#param TILE_ROWS: u32      // 1, 2, 4 or 8
-#param OUTPUT: f32 | int8
-#param PASSES: u32         // times that the workgroup makes GROUPS · 4 results of each row
+#include "few_outputs.wgsl"
+#param TILE_ROWS: u32   // 1, 2, 4 or 8
 
 #if WEIGHTS == int8
 const STEPS = WEIGHT_STRIDE / 16;
@@ -16,15 +12,6 @@ const STEPS = WEIGHT_STRIDE / 32;
 #endif
 // A constant number, so that drivers unroll the loop and have more reads under way.
 const ROUNDS = (STEPS + LANES - 1) / LANES;
-
-#if OUTPUT == int8
-@group(0) @binding(7) var<storage, read_write> y_bytes: array<u32>;    // [rows, Y_GROUPS, 8]
-@group(0) @binding(8) var<storage, read_write> y_scales: array<f32>;   // [rows, Y_GROUPS]
-
-const Y_GROUPS = (N / 2 + 31) / 32;
-
-var<workgroup> gated: array<vec2<f32>, TILE_ROWS * 16>;   // [TILE_ROWS, 16]
-#endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>,
@@ -36,10 +23,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
   let lane = local % LANES;
 #for m < TILE_ROWS
   let row$m = min(first + $m, last);
+  keep_squares(row$m, $m, local, subgroup_size);
 #endfor
   for (var pass_index = 0u; pass_index < PASSES; pass_index++) {
-    let first_n = (group.x * PASSES + pass_index) * GROUPS * 4;
-    let n = first_n + local / LANES * 4;
+    let n = first_output(group.x, pass_index, local);
 #for j < 4
     let n$j = min(n + $j, N - 1);
 #endfor
@@ -81,39 +68,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
 #endfor
     }
 #for m < TILE_ROWS
-    keep_partial($m, local, subgroup_size, sum$m);
+    keep_partial(pass_index, $m, local, subgroup_size, sum$m);
 #endfor
-    workgroupBarrier();
-    if (local < TILE_ROWS * GROUPS) {
-      let m = local / GROUPS;
-      let to = local % GROUPS;
-      let sums = total(m, to, subgroup_size);
-#if OUTPUT == int8
-      let pairs = vec4(silu(sums.x) * sums.y, silu(sums.z) * sums.w, 0.0, 0.0);
-      // The four results of group `to` are two numbers: rows 2r and 2r + 1 are gate and up of number r.
-      gated[m * 16 + pass_index * GROUPS + to] = select(vec2(0.0), pairs.xy,
-        vec2(first_n + to * 4) + vec2(0u, 2u) < vec2(N));
-#else
-      output4(first + m, first_n + to * 4, sums);
-#endif
-    }
-    workgroupBarrier();
   }
-#if OUTPUT == int8
-  // An invocation packs four numbers.
-  if (local < TILE_ROWS * 8 && first + local / 8 <= last) {
-    let m = local / 8;
-    var largest = 0.0;
-    for (var i = 0u; i < 16; i++) {
-      let sizes = abs(gated[m * 16 + i]);
-      largest = max(largest, max(sizes.x, sizes.y));
-    }
-    let four = vec4(gated[m * 16 + local % 8 * 2], gated[m * 16 + local % 8 * 2 + 1]);
-    let y_group = (first + m) * Y_GROUPS + group.x;
-    y_bytes[y_group * 8 + local % 8] = to_bytes(four, inverse_scale_of(largest));
-    if (local % 8 == 0) {
-      y_scales[y_group] = scale_of(largest);
-    }
-  }
-#endif
+  finish_rows(group.x, first, last, local, subgroup_size);
 }

@@ -3,7 +3,7 @@
 // if subgroups have the same size.
 enable subgroups;
 #include "float_product.wgsl"
-#include "lanes.wgsl"
+#include "few_outputs.wgsl"
 #param TILE_ROWS: u32   // 1, 2, 4 or 8
 
 const STEPS = WEIGHT_STRIDE / 8;
@@ -18,39 +18,38 @@ fn main(@builtin(workgroup_id) group: vec3<u32>,
   let first = first_row() + group.y * TILE_ROWS;
   let last = end_row() - 1;
   let lane = local % LANES;
-  let n = (group.x * GROUPS + local / LANES) * 4;
-  let w0 = min(n, N - 1) * STEPS;
-  let w1 = min(n + 1, N - 1) * STEPS;
-  let w2 = min(n + 2, N - 1) * STEPS;
-  let w3 = min(n + 3, N - 1) * STEPS;
 #for m < TILE_ROWS
   let row$m = min(first + $m, last);
-  var sum$m = vec4<f32>();
+  keep_squares(row$m, $m, local, subgroup_size);
 #endfor
-  for (var round = 0u; round < ROUNDS; round++) {
-    let k = round * LANES + lane;
-    if (STEPS % LANES != 0 && k >= STEPS) {
-      break;
+  for (var pass_index = 0u; pass_index < PASSES; pass_index++) {
+    let n = first_output(group.x, pass_index, local);
+#for j < 4
+    let w$j = min(n + $j, N - 1) * STEPS;
+#endfor
+#for m < TILE_ROWS
+    var sum$m = vec4<f32>();
+#endfor
+    for (var round = 0u; round < ROUNDS; round++) {
+      let k = round * LANES + lane;
+      if (STEPS % LANES != 0 && k >= STEPS) {
+        break;
+      }
+      let a = weights8(w0 + k);
+      let b = weights8(w1 + k);
+      let c = weights8(w2 + k);
+      let d = weights8(w3 + k);
+      let low = mat4x4(a.low, b.low, c.low, d.low);
+      let high = mat4x4(a.high, b.high, c.high, d.high);
+#for m < TILE_ROWS
+      sum$m = add_input(sum$m, row$m, k, low, high);
+#endfor
     }
-    let a = weights8(w0 + k);
-    let b = weights8(w1 + k);
-    let c = weights8(w2 + k);
-    let d = weights8(w3 + k);
-    let low = mat4x4(a.low, b.low, c.low, d.low);
-    let high = mat4x4(a.high, b.high, c.high, d.high);
 #for m < TILE_ROWS
-    sum$m = add_input(sum$m, row$m, k, low, high);
+    keep_partial(pass_index, $m, local, subgroup_size, sum$m);
 #endfor
   }
-#for m < TILE_ROWS
-  keep_partial($m, local, subgroup_size, sum$m);
-#endfor
-  workgroupBarrier();
-  if (local < TILE_ROWS * GROUPS) {
-    let m = local / GROUPS;
-    let to = local % GROUPS;
-    output4(first + m, (group.x * GROUPS + to) * 4, total(m, to, subgroup_size));
-  }
+  finish_rows(group.x, first, last, local, subgroup_size);
 }
 
 fn input(row: u32, k4: u32) -> vec4<f32> {

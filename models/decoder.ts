@@ -14,10 +14,10 @@ import type { Tuning } from '../src/gpu/tuning.ts'
 import type { MixerConfig } from './config.ts'
 import { glaLayer } from './gla.ts'
 import { gsaLayer } from './gsa.ts'
-import { LayerContext } from './layer.ts'
+import { LayerContext, type ProductInput } from './layer.ts'
 import { softmaxLayer } from './softmax.ts'
 import type { StateLayout } from './state.ts'
-import type { LayerTensors, MixerTensors, ModelTensors } from './tensors.ts'
+import type { MixerTensors, ModelTensors } from './tensors.ts'
 import { type LoadProgress, WeightUploader } from './weights.ts'
 
 /** A loaded model, ready to run steps. */
@@ -80,8 +80,17 @@ export async function loadDecoder(
   const plans: Plan[] = [
     embed(tuning, { step: step.tables, table, sampled: { buffer: sampled }, x }),
   ]
-  for (const [index, layer] of tensors.layers.entries()) {
-    plans.push(...(await planLayer(context, tensors, layer, index)))
+  const mixerInput = (index: number): Promise<ProductInput> | undefined => {
+    if (index === tensors.layers.length) return undefined
+    const { mixerNorm } = tensors.layers[index]
+    if (!mixerNorm) return context.productInput('mixer input', x, hiddenSize)
+    return context.normOfX(`layer ${index} mixer norm`, mixerNorm, normEps, index > 0)
+  }
+  let input = await mixerInput(0)
+  for (let index = 0; input; index++) {
+    const next = await mixerInput(index + 1)
+    plans.push(...(await planLayer(context, tensors, index, input, next?.input)))
+    input = next
   }
 
   const head: Matrix = tensors.lmHead
@@ -144,66 +153,61 @@ function checkGrids(plans: readonly Plan[], limits: StepLimits): void {
   }
 }
 
-/** x += mixer(norm(x)); x += down(silu(gate(norm(x))) · up(norm(x))). */
+/**
+ * x += mixer(input); x += down(silu(gate(norm(x))) · up(norm(x))).
+ * @param next what the next layer's mixer takes
+ */
 async function planLayer(
   context: LayerContext,
   tensors: ModelTensors,
-  layer: LayerTensors,
   index: number,
+  { input, plans }: ProductInput,
+  next: Activations | undefined,
 ): Promise<Plan[]> {
-  const { tuning, step, weights, x, hiddenSize, limits } = context
+  const { tuning, step, weights, limits } = context
   const { innerSize, normEps, layers } = tensors.config
-  const n = await context.activations('normed x', hiddenSize)
+  const layer = tensors.layers[index]
   const h = await context.activations('mlp', innerSize)
   // Where h is int8, kernels for many rows make floats first.
   const gated = h.type === 'f32' ? h.range : await context.perToken('mlp', innerSize)
   const quantized = h.type === 'int8' ? h : undefined
-  const norm = async (name: string, weight: LayerTensors['mlpNorm']): Promise<Plan> =>
-    rmsNorm(tuning, {
-      step,
-      x,
-      y: n,
-      weight: await weights.vector(`layer ${index} ${name}`, [weight]),
-      dim: hiddenSize,
-      eps: normEps,
-    })
-  const mixerInput = layer.mixerNorm
-    ? { input: n, plans: [await norm('mixer norm', layer.mixerNorm)] }
-    : await context.productInput('mixer input', x, hiddenSize)
-  const mixer = await planMixer(context, layers[index], layer.mixer, index, mixerInput.input)
+  const mlp = await context.normOfX(`layer ${index} mlp norm`, layer.mlpNorm, normEps, true)
+  const mixer = await planMixer(context, layers[index], layer.mixer, index, input, mlp.input)
   const gateUp = await weights.interleaved(`layer ${index} gate and up`, layer.gate, layer.up)
+  const down = await weights.stacked(`layer ${index} down`, [layer.down])
   const maxRows = limits.tokens
   return [
-    ...mixerInput.plans,
+    ...plans,
     ...mixer,
-    await norm('mlp norm', layer.mlpNorm),
+    ...mlp.plans,
     ...matmul(tuning, {
       step,
-      x: n,
+      x: mlp.input,
       weights: gateUp,
       y: gated,
       quantized,
       maxRows,
       epilogue: 'swiglu',
     }),
-    ...(await context.addToResidual(`layer ${index} down`, layer.down, h, tuning.weights)),
+    ...context.addToResidual(down, h, next),
   ]
 }
 
-/** x += mixer(input). */
+/** x += mixer(input); `next` is the norm of x behind it. */
 function planMixer(
   context: LayerContext,
   config: MixerConfig,
   tensors: MixerTensors,
   layer: number,
   input: Activations,
+  next: Activations,
 ): Promise<Plan[]> {
   if (config.kind === 'gla' && tensors.kind === 'gla') {
-    return glaLayer(context, config, tensors, layer, input)
+    return glaLayer(context, config, tensors, layer, input, next)
   }
   if (config.kind === 'gsa' && tensors.kind === 'gsa') {
-    return gsaLayer(context, config, tensors, layer, input)
+    return gsaLayer(context, config, tensors, layer, input, next)
   }
   invariant(config.kind === 'softmax' && tensors.kind === 'softmax', `tensors of layer ${layer}`)
-  return softmaxLayer(context, config, tensors, layer, input)
+  return softmaxLayer(context, config, tensors, layer, input, next)
 }

@@ -11,13 +11,14 @@ import type { LayerContext } from './layer.ts'
 import { project } from './projections.ts'
 import type { GlaTensors } from './tensors.ts'
 
-/** x += mixer(input) for one GLA layer; `input` is [tokens, D]. */
+/** x += mixer(input) for one GLA layer; `input` is [tokens, D], `next` the norm of x behind it. */
 export async function glaLayer(
   context: LayerContext,
   config: GlaConfig,
   tensors: GlaTensors,
   layer: number,
   input: Activations,
+  next: Activations,
 ): Promise<Plan[]> {
   const { tuning, step, weights } = context
   const { heads, kvHeads, keyDim, valueDim, gateRank, outputNormEps: eps } = config
@@ -30,6 +31,7 @@ export async function glaLayer(
   const { p, stride, qkv, q, k, v, o, normed } = buffers
   const outputGate = tensors.outputGate && { range: p, stride, offset: stride - heads * valueDim }
   const weight = tensors.outputNorm && (await weights.vector(`${label} norm`, [tensors.outputNorm]))
+  const output = await context.outputMatrix(label, tensors.output)
   const gate = await context.perToken('gate', kvHeads * keyDim)
   // Decode rows take one dispatch where it serves the shape; then the others are for prompts alone.
   const fused = !qkv && glaStepFits(tuning, config)
@@ -79,6 +81,6 @@ export async function glaLayer(
       rows,
       gate: outputGate,
     })),
-    ...(await context.addOutput(label, tensors.output, normed)),
+    ...context.addToResidual(output, normed, next),
   ]
 }

@@ -12,13 +12,14 @@ import type { LayerContext } from './layer.ts'
 import { project } from './projections.ts'
 import type { GsaTensors } from './tensors.ts'
 
-/** x += mixer(input) for one GSA layer; `input` is [tokens, D]. */
+/** x += mixer(input) for one GSA layer; `input` is [tokens, D], `next` the norm of x behind it. */
 export async function gsaLayer(
   context: LayerContext,
   config: GsaConfig,
   tensors: GsaTensors,
   layer: number,
   input: Activations,
+  next: Activations,
 ): Promise<Plan[]> {
   const { tuning, step, weights, layout } = context
   const { heads, kvHeads, keyDim, valueDim, slots, featureMap, gateNormalizer } = config
@@ -100,6 +101,7 @@ export async function gsaLayer(
       })
     : []
 
+  const output = await context.outputMatrix(label, tensors.output)
   return [
     ...plans,
     ...prompts,
@@ -111,6 +113,6 @@ export async function gsaLayer(
       eps: config.outputNormEps,
       silu: true,
     })),
-    ...(await context.addOutput(label, tensors.output, normed)),
+    ...context.addToResidual(output, normed, next),
   ]
 }

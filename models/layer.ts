@@ -3,7 +3,7 @@
 import { invariant } from '../src/errors.ts'
 import { type Activations, allocateActivations, floats } from '../src/gpu/activations.ts'
 import type { BufferRange, Buffers } from '../src/gpu/buffers.ts'
-import { isQuantized, type MatrixType, sensitiveType } from '../src/gpu/matrix.ts'
+import { isQuantized, type Matrix, QUANT_GROUP, sensitiveType } from '../src/gpu/matrix.ts'
 import { type ChunkScratch, chunkScratchSizes } from '../src/gpu/ops/chunk.ts'
 import { matmul } from '../src/gpu/ops/matmul.ts'
 import { type NormOptions, normFillsGroups, rmsNorm } from '../src/gpu/ops/norm.ts'
@@ -16,6 +16,15 @@ import type { Tuning } from '../src/gpu/tuning.ts'
 import type { StateLayout, StateName } from './state.ts'
 import type { TensorSource } from './tensors.ts'
 import type { WeightUploader } from './weights.ts'
+
+/** Rows of steps whose norms are deferred: for more, the products have not enough workgroups. */
+const DEFERRED_ROWS = 2
+
+/** What a product takes, and the dispatches that make it. */
+export interface ProductInput {
+  input: Activations
+  plans: Plan[]
+}
 
 /**
  * The surroundings of a layer: where its input is, where its result is added, and where weights,
@@ -61,12 +70,30 @@ export class LayerContext {
     return allocateActivations(allocate, name, this.tuning.weights, this.limits.tokens, dim)
   }
 
+  /**
+   * Plans the norm of x.
+   * @param deferred whether a product with `next` comes before it, which can make half of it
+   */
+  async normOfX(
+    label: string,
+    tensor: TensorSource,
+    eps: number,
+    deferred: boolean,
+  ): Promise<ProductInput> {
+    const { tuning, step, x, hiddenSize: dim } = this
+    const weight = await this.weights.vector(label, [tensor])
+    const y = await this.activations('normed x', dim)
+    const input: Activations = { ...y }
+    if (deferred && tuning.deferNorms && dim % QUANT_GROUP === 0) {
+      const most = DEFERRED_ROWS
+      const squares = await this.scratch('squares', (most * dim) / QUANT_GROUP)
+      input.norm = { most, squares, weight, dim, eps }
+    }
+    return { input, plans: [rmsNorm(tuning, { step, x, y: input, weight, dim, eps })] }
+  }
+
   /** Float rows [tokens, dim] as a product with a layer's weights takes them. */
-  async productInput(
-    name: string,
-    x: BufferRange,
-    dim: number,
-  ): Promise<{ input: Activations; plans: Plan[] }> {
+  async productInput(name: string, x: BufferRange, dim: number): Promise<ProductInput> {
     if (!isQuantized(this.tuning.weights)) return { input: floats(x), plans: [] }
     const input = await this.activations(name, dim)
     return { input, plans: [quantize(this.tuning, { step: this.step, x, y: input, dim })] }
@@ -94,25 +121,20 @@ export class LayerContext {
     }
   }
 
-  /** Plans x += input · weightsᵀ for the output matrix of a mixer. */
-  addOutput(label: string, tensor: TensorSource, input: Activations): Promise<Plan[]> {
-    const type = sensitiveType(this.tuning.weights)
-    return this.addToResidual(`${label} output`, tensor, input, type)
+  /** The output matrix of a mixer, [D, columns]. */
+  outputMatrix(label: string, tensor: TensorSource): Promise<Matrix> {
+    return this.weights.stacked(`${label} output`, [tensor], sensitiveType(this.tuning.weights))
   }
 
-  /** Plans x += input · weightsᵀ; `input` is [tokens, columns of the tensor]. */
-  async addToResidual(
-    label: string,
-    tensor: TensorSource,
-    input: Activations,
-    type: MatrixType,
-  ): Promise<Plan[]> {
-    return matmul(this.tuning, {
-      step: this.step,
-      x: input,
-      weights: await this.weights.stacked(label, [tensor], type),
-      y: this.x,
-      maxRows: this.limits.tokens,
+  /**
+   * Plans x += input · weightsᵀ; `input` is [tokens, columns of the matrix].
+   * @param next what the next product takes; the halves of deferred norms are made on the way
+   */
+  addToResidual(weights: Matrix, input: Activations, next: Activations | undefined): Plan[] {
+    const { tuning, step, x: y, limits } = this
+    return matmul(tuning, {
+      ...{ step, x: input, weights, y, next },
+      maxRows: limits.tokens,
       epilogue: 'add',
     })
   }

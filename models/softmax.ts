@@ -12,13 +12,14 @@ import type { LayerContext } from './layer.ts'
 import { cacheCapacity } from './state.ts'
 import type { SoftmaxTensors } from './tensors.ts'
 
-/** x += attention(input) for one softmax layer; `input` is [tokens, D]. */
+/** x += attention(input) for one softmax layer; `input` is [tokens, D], `next` the norm of x behind it. */
 export async function softmaxLayer(
   context: LayerContext,
   config: SoftmaxConfig,
   tensors: SoftmaxTensors,
   layer: number,
   input: Activations,
+  next: Activations,
 ): Promise<Plan[]> {
   const { tuning, step, weights, layout } = context
   const { heads, kvHeads, headDim, window } = config
@@ -42,9 +43,9 @@ export async function softmaxLayer(
   const k = await context.perToken('k', kvHeads * headDim)
   const v = await context.perToken('v', kvHeads * headDim)
   const o = await context.perToken('o', heads * headDim)
-  const output = await context.productInput('attended', o, heads * headDim)
+  const attended = await context.productInput('attended', o, heads * headDim)
   const shape = { step, q, k, v, heads, kvHeads, headDim }
-
+  const output = await context.outputMatrix(label, tensors.output)
   return [
     ...matmul(tuning, { step, x: input, weights: projection, y: p, maxRows, bias }),
     rotary(tuning, {
@@ -62,7 +63,7 @@ export async function softmaxLayer(
       // A window as long as any sequence hides nothing.
       window: window !== undefined && window < layout.maxLength ? window : undefined,
     }),
-    ...output.plans,
-    ...(await context.addOutput(label, tensors.output, output.input)),
+    ...attended.plans,
+    ...context.addToResidual(output, attended.input, next),
   ]
 }

@@ -74,6 +74,7 @@ export interface MemoryPlan {
 
 export interface LoadedModel extends AsyncDisposable {
   engine: GlazeEngine
+  runner: Runner
   gpu: Gpu
   buffers: Buffers
   decoder: Decoder
@@ -174,6 +175,7 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
     const slotBytes = layout.slotFloats * 4
     return {
       engine,
+      runner,
       gpu,
       buffers,
       decoder,

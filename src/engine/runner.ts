@@ -52,6 +52,8 @@ export class Runner {
   readonly #results: GPUBuffer
   readonly #ring: GPUBuffer[]
   readonly #clock: StepClock | undefined
+  /** Whether a runner with a clock takes times, which cost the GPU a little between steps. */
+  timed = true
   #submitted = 0
   #inFlight = 0
   /** Fail the steps in flight; a map that is asked for after the device is lost never settles. */
@@ -120,10 +122,11 @@ export class Runner {
     const { program, step } = this.decoder
     const place = this.#submitted++ % MAX_IN_FLIGHT
     const readback = this.#ring[place]
+    const clock = this.timed ? this.#clock : undefined
     const counts = step.write(device.queue, work.segments, work.samples, work.restored)
     const encoder = device.createCommandEncoder()
     for (const copy of work.before ?? []) encodeCopy(encoder, copy)
-    const pass = encoder.beginComputePass(this.#clock?.passDescriptor(place))
+    const pass = encoder.beginComputePass(clock?.passDescriptor(place))
     program.encode(pass, counts)
     this.#sampler.encode(pass, counts)
     pass.end()
@@ -131,23 +134,27 @@ export class Runner {
     for (const copy of work.after ?? []) encodeCopy(encoder, copy)
     const resultBytes = counts.samples * RESULT_WORDS * 4
     if (resultBytes > 0) encoder.copyBufferToBuffer(this.#results, 0, readback, 0, resultBytes)
-    this.#clock?.encode(encoder, place, readback, alignUp(resultBytes, 8))
+    clock?.encode(encoder, place, readback, alignUp(resultBytes, 8))
     const commands = encoder.finish()
     device.queue.submit([commands])
     release.commands(commands)
-    return this.#read(readback, resultBytes)
+    return this.#read(readback, resultBytes, clock)
   }
 
-  async #read(readback: GPUBuffer, resultBytes: number): Promise<Uint32Array> {
+  async #read(
+    readback: GPUBuffer,
+    resultBytes: number,
+    clock: StepClock | undefined,
+  ): Promise<Uint32Array> {
     this.#inFlight++
-    const timeBytes = this.#clock ? StepClock.BYTES : 0
+    const timeBytes = clock ? StepClock.BYTES : 0
     // A step without results still maps a word, to know when it is done.
     const size = Math.max(alignUp(resultBytes, 8) + timeBytes, 8)
     try {
       await this.#mapped(readback, size)
       const words = new Uint32Array(readback.getMappedRange(0, size).slice(0))
       readback.unmap()
-      this.#clock?.report(words.subarray(alignUp(resultBytes, 8) / 4))
+      clock?.report(words.subarray(alignUp(resultBytes, 8) / 4))
       return words.subarray(0, resultBytes / 4)
     } finally {
       this.#inFlight--

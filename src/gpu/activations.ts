@@ -7,7 +7,7 @@ import { isQuantized, type MatrixType, QUANT_GROUP } from './matrix.ts'
  * Rows of numbers that feed a product. `int8`: four signed bytes a word, byte j of word i is number
  * 4i + j; number = integer · scale of its group; rows are `stride` numbers apart, zero past their end.
  */
-export type Activations =
+export type Activations = { norm?: DeferredNorm } & (
   | { type: 'f32'; range: BufferRange }
   | {
       type: 'int8'
@@ -18,6 +18,21 @@ export type Activations =
       /** Numbers from one row to the next, a multiple of QUANT_GROUP. */
       stride: number
     }
+)
+
+/**
+ * In steps of up to `most` rows these rows are x · weight, and a product with them divides by the root
+ * mean square of x, which it finds in `squares`; in larger ones they are normalised already.
+ */
+export interface DeferredNorm {
+  most: number
+  /** [rows, dim / 32] f32, sums of squares of 32 numbers of x each. */
+  squares: BufferRange
+  /** [dim] f32 */
+  weight: BufferRange
+  dim: number
+  eps: number
+}
 
 /** Float32 rows that lie in a buffer already. */
 export function floats(range: BufferRange): Activations {

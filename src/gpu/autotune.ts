@@ -8,10 +8,11 @@ import { allocateMatrix, isQuantized, type Matrix, QUANT_GROUP } from './matrix.
 import { matmul } from './ops/matmul.ts'
 import { Pipelines } from './pipelines.ts'
 import {
-  LANE_CANDIDATES,
+  CANDIDATES,
+  type Candidates,
   type Lanes,
   type ProductTuning,
-  TILE_CANDIDATES,
+  productType,
   type Tile,
   type TileChoice,
 } from './products.ts'
@@ -47,6 +48,7 @@ export async function autotune(
   gpu: Pick<Gpu, 'device' | 'limits'>,
   tuning: Tuning,
   sizes: TuneSizes,
+  candidates: Candidates = CANDIDATES,
 ): Promise<ProductTuning> {
   using buffers = new Buffers(gpu.device, gpu.limits.maxBindingSize)
   const type = tuning.weights
@@ -69,7 +71,8 @@ export async function autotune(
   const cost = async (products: ProductTuning, rows: number, benches: readonly Bench[]) => {
     try {
       const plans = benches.flatMap(({ weights, x }) => {
-        const one = { ...tuning, invariant: false, products }
+        // Tiles are what is chosen: matrix units would take their place.
+        const one = { ...tuning, invariant: false, matrixUnits: undefined, products }
         const all = matmul(one, { step: step.tables, x, weights, y, maxRows: MANY_ROWS })
         return all.filter((plan) => plan.grid(counts(rows)) !== undefined)
       })
@@ -97,11 +100,20 @@ export async function autotune(
   const start = performance.now()
   while (performance.now() - start < WARM_UP_MS) await cost(best, 1, [wide])
 
-  best = await fastest(
-    LANE_CANDIDATES.map((lanes: Lanes) => ({ ...best, lanes })),
-    (products) => cost(products, 1, [wide, narrow]),
-    best,
-  )
+  const kind = productType(type)
+  for (const [part, rows] of [
+    ['one', 1],
+    ['more', 8],
+  ] as const) {
+    const choose = (lanes: Lanes): ProductTuning => {
+      return { ...best, few: { ...best.few, [kind]: { ...best.few[kind], [part]: lanes } } }
+    }
+    best = await fastest(
+      candidates.lanes.map(choose),
+      (products) => cost(products, rows, [wide, narrow]),
+      best,
+    )
+  }
   for (const [i, { most }] of best[field].entries()) {
     const rows = Math.min(most, MANY_ROWS)
     const choose = (part: Partial<TileChoice>) => ({
@@ -110,7 +122,7 @@ export async function autotune(
     })
     // Slices would make the sums of prompts depend on how long they are.
     const fits = (tile: Tile) => (most <= MANY_ROWS ? tile.rows <= most : tile.slices === 1)
-    const tiles = TILE_CANDIDATES[field].filter(fits)
+    const tiles = candidates[field].filter(fits)
     best = await fastest(
       tiles.map((tile) => choose({ tile })),
       (products) => cost(products, rows, [wide]),

@@ -2,6 +2,7 @@
 import { DeviceError } from '../errors.ts'
 import { Buffers } from './buffers.ts'
 import { Pipelines } from './pipelines.ts'
+import type { ParamValues, WgslSource } from './wgsl.ts'
 
 /**
  * Runs a kernel and looks at what it wrote: Dawn's null backend accepts everything and computes
@@ -13,8 +14,8 @@ export async function proveItComputes(device: GPUDevice, adapterName: string): P
   const [seen] = await runKernel(
     device,
     1,
-    `@group(0) @binding(0) var<storage, read_write> seen: array<u32>;
-    @compute @workgroup_size(1) fn main() { seen[0] = ${word}u; }`,
+    proof(`@group(0) @binding(0) var<storage, read_write> seen: array<u32>;
+    @compute @workgroup_size(1) fn main() { seen[0] = ${word}u; }`),
   )
   if (seen === word) return
   throw new DeviceError(`adapter ${adapterName} runs no kernels: wrote ${word}, read back ${seen}`)
@@ -28,7 +29,7 @@ export async function subgroupsAreRegular(device: GPUDevice): Promise<boolean> {
   const seen = await runKernel(
     device,
     128,
-    `enable subgroups;
+    proof(`enable subgroups;
     @group(0) @binding(0) var<storage, read_write> seen: array<u32>;
     @compute @workgroup_size(128)
     fn main(@builtin(local_invocation_index) index: u32,
@@ -38,16 +39,23 @@ export async function subgroupsAreRegular(device: GPUDevice): Promise<boolean> {
       let last = subgroupMax(index);
       let full = last - first + 1 == min(size, 128);
       seen[index] = select(0u, 1u, full && lane == index % size && first == index - lane);
-    }`,
+    }`),
   )
   return seen.every((one) => one === 1)
 }
 
-/** Runs one workgroup of a kernel that writes `words` words. */
-async function runKernel(device: GPUDevice, words: number, text: string): Promise<Uint32Array> {
+const proof = (text: string): WgslSource => ({ name: 'prove.wgsl', text, includes: {} })
+
+/** Runs one workgroup of a kernel that writes `words` words to its binding `seen`. */
+export async function runKernel(
+  device: GPUDevice,
+  words: number,
+  kernel: WgslSource,
+  params: ParamValues = {},
+): Promise<Uint32Array> {
   using buffers = new Buffers(device, words * 4)
   const pipelines = new Pipelines(device)
-  const pipeline = await pipelines.get({ name: 'prove.wgsl', text, includes: {} }, {})
+  const pipeline = await pipelines.get(kernel, params)
   const seen = { buffer: await buffers.create('seen', words * 4) }
   const encoder = device.createCommandEncoder()
   const pass = encoder.beginComputePass()

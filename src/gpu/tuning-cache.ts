@@ -18,6 +18,8 @@ export interface TuningKey {
 }
 
 const size = z.int().positive()
+const lanes = z.object({ lanes: size, groups: size })
+const few = z.object({ one: lanes, more: lanes, residual: lanes, gated: lanes })
 const tile = z.object({
   ...{ rows: size, outputs: size, rowsEach: size, steps: size, slices: size },
   outputsEach: z.union([z.literal(4), z.literal(8)]),
@@ -33,7 +35,7 @@ const choices = z.array(
 const stored = z.object({
   key: z.looseObject({}),
   products: z.object({
-    lanes: z.object({ lanes: size, groups: size }),
+    few: z.object({ floats: few, int8: few, int4: few }),
     floats: choices,
     ints: choices,
   }),

@@ -2,9 +2,11 @@
 import { ConfigError, DeviceError } from '../errors.ts'
 import type { Gpu } from './device.ts'
 import type { MatrixType } from './matrix.ts'
+import type { MatrixUnits } from './matrix-units.ts'
 import {
   LARGE_PRODUCTS,
   LARGE_PRODUCTS_BYTES,
+  LARGE_PRODUCTS_INVOCATIONS,
   type ProductTuning,
   SMALL_PRODUCTS,
 } from './products.ts'
@@ -24,8 +26,14 @@ export interface Tuning {
   invariant: boolean
   /** Subgroups of different kernels may differ in size on this adapter. */
   subgroupSizesVary: boolean
+  /** Invocations of the smallest subgroup, at least 4. */
+  leastSubgroup: number
+  /** Norms of few rows are made by the products before and behind them. */
+  deferNorms: boolean
   /** Shapes of the subgroup kernels that multiply with weights. */
   products: ProductTuning
+  /** Make the products of many rows with float weights; undefined where there are none. */
+  matrixUnits?: MatrixUnits
 }
 
 /** What the operator asked for. */
@@ -50,13 +58,16 @@ export interface TuningOptions {
  */
 const INVARIANT_SUBGROUPS = false
 
+/** Storage buffers of a product of integers that makes half of a norm. */
+const DEFERRED_BUFFERS = 9
+
 /**
  * Software drivers run workgroups as coroutines, so barriers and subgroup operations are their
  * main cost: 24 ms against 5 ms for a 1024 x 1024 product on SwiftShader (2026-11).
  * @throws ConfigError for values that do not exist, DeviceError for what the device cannot do
  */
 export function chooseTuning(
-  gpu: Pick<Gpu, 'adapter' | 'hasSubgroups' | 'limits'>,
+  gpu: Pick<Gpu, 'adapter' | 'hasSubgroups' | 'limits' | 'matrixUnits'>,
   { kernels, dtype, quantization, batchInvariant }: TuningOptions,
 ): Tuning {
   if (kernels !== 'auto' && kernels !== 'subgroup' && kernels !== 'plain') {
@@ -67,15 +78,22 @@ export function chooseTuning(
   }
   const best = gpu.hasSubgroups && !gpu.adapter.software ? 'subgroup' : 'plain'
   const variant = kernels === 'auto' ? best : kernels
+  const { maxWorkgroupBytes, maxInvocations, maxStorageBuffers } = gpu.limits
+  const isLarge =
+    !gpu.adapter.software &&
+    maxWorkgroupBytes >= LARGE_PRODUCTS_BYTES &&
+    maxInvocations >= LARGE_PRODUCTS_INVOCATIONS
+  const isInvariant = variant === 'plain' || (batchInvariant ?? INVARIANT_SUBGROUPS)
   return {
     variant,
     weights: chooseWeights(gpu, dtype, quantization),
-    invariant: variant === 'plain' || (batchInvariant ?? INVARIANT_SUBGROUPS),
+    invariant: isInvariant,
     subgroupSizesVary: gpu.adapter.subgroupMinSize !== gpu.adapter.subgroupMaxSize,
-    products:
-      gpu.adapter.software || gpu.limits.maxWorkgroupBytes < LARGE_PRODUCTS_BYTES
-        ? SMALL_PRODUCTS
-        : LARGE_PRODUCTS,
+    leastSubgroup: Math.max(4, gpu.adapter.subgroupMinSize),
+    // They would show how many rows a step has.
+    deferNorms: !isInvariant && maxStorageBuffers >= DEFERRED_BUFFERS,
+    products: isLarge ? LARGE_PRODUCTS : SMALL_PRODUCTS,
+    matrixUnits: gpu.matrixUnits,
   }
 }
 

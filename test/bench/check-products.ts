@@ -1,12 +1,13 @@
 // Whether the matrix products of a model compute what they should: some of their results against
 // float64 sums on the host, from the very inputs and weights that the kernels had.
 import type { LoadedModel } from '../../src/engine/load.ts'
-import { alignUp } from '../../src/gpu/buffers.ts'
+import { alignUp, type BufferRange } from '../../src/gpu/buffers.ts'
 import { isQuantized, QUANT_GROUP } from '../../src/gpu/matrix.ts'
 import type { StepCounts } from '../../src/gpu/program.ts'
 import type { BindingNotes } from './bindings.ts'
 import { readActivationRow, readScales, readWeightRow } from './host-matrix.ts'
 import { type Product, productOf } from './products.ts'
+import { sum } from './statistics.ts'
 import { type ActiveDispatch, activeDispatches, encodeAll, kindsOf } from './step-dispatches.ts'
 
 /** Rows of the step and outputs of each that are looked at. */
@@ -66,9 +67,10 @@ async function checkProduct(
   product: Product,
 ): Promise<ProductCheck> {
   const { N, K, type, rows, firstRow, epilogue } = product
-  const { x, x_scales, weights, weight_scales, y, bias, y_bytes, y_scales } = notes.of(
-    dispatch.dispatch.bindGroup,
-  )
+  const bindings = notes.of(dispatch.dispatch.bindGroup)
+  const { x, x_scales, weights, weight_scales, y, bias } = bindings
+  const packs = dispatch.params.get('OUTPUT') === 'gated'
+  const [y_bytes, y_scales] = packs ? [bindings.next, bindings.next_scales] : []
   const name = `${dispatch.kernel} [${N}, ${K}] ${type}`
   if (!x || !weights || !y) throw new Error(`${name} binds other names than x, weights and y`)
   const run = (dispatches: readonly ActiveDispatch[]) => {
@@ -95,7 +97,9 @@ async function checkProduct(
   const inputStride = isQuantized(type) ? product.stride : K
   let worst = 0
   for (const [i, row] of sampled.entries()) {
-    const input = await readActivationRow(buffers, x, x_scales, inputStride, row, K)
+    const read = await readActivationRow(buffers, x, x_scales, inputStride, row, K)
+    const factor = await normFactor(buffers, dispatch, bindings.squares, row)
+    const input = read.map((value) => value * factor)
     const results = await readResults(row)
     const steps =
       y_scales &&
@@ -122,6 +126,20 @@ async function checkProduct(
   }
   const checked = sampled.length * places.length
   return { kernel: dispatch.kernel, N, K, type, rows, checked, worst }
+}
+
+/** What a product multiplies its results by: one over the root mean square, of a deferred norm. */
+async function normFactor(
+  buffers: LoadedModel['buffers'],
+  { params }: ActiveDispatch,
+  squares: BufferRange | undefined,
+  row: number,
+): Promise<number> {
+  if (params.get('INPUT_NORM') !== 'divide') return 1
+  if (!squares) throw new Error('a deferred norm has no sums of squares')
+  const [parts, K] = [Number(params.get('SQUARES')), Number(params.get('K'))]
+  const sums = await readActivationRow(buffers, squares, undefined, parts, row, parts)
+  return 1 / Math.sqrt(sum([...sums]) / K + Number(params.get('EPS')))
 }
 
 function sumOf(x: Float64Array, w: Float64Array, bias: number): Expected {

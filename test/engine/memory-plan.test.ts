@@ -15,7 +15,12 @@ const gpu = {
     subgroupMinSize: 32,
     subgroupMaxSize: 32,
   },
-  limits: { maxBindingSize: 2 * GiB - 4, maxWorkgroupBytes: 32768 },
+  limits: {
+    maxBindingSize: 2 * GiB - 4,
+    maxWorkgroupBytes: 32768,
+    maxInvocations: 1024,
+    maxStorageBuffers: 10,
+  },
 }
 
 /** The 7B shape of the published checkpoints. */

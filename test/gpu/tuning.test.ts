@@ -11,7 +11,12 @@ const adapter: AdapterFacts = {
   subgroupMinSize: 32,
   subgroupMaxSize: 32,
 }
-const limits = { maxBindingSize: 2 ** 30, maxWorkgroupBytes: 48 * 1024 }
+const limits = {
+  maxBindingSize: 2 ** 30,
+  maxWorkgroupBytes: 48 * 1024,
+  maxInvocations: 1024,
+  maxStorageBuffers: 10,
+}
 const gpu = { adapter, limits, hasSubgroups: true }
 const withoutSubgroups = { ...gpu, hasSubgroups: false }
 const software = { ...gpu, adapter: { ...adapter, software: true } }

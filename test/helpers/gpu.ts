@@ -37,6 +37,8 @@ export async function openTestGpu() {
       weights,
       invariant,
       subgroupSizesVary: gpu.adapter.subgroupMinSize !== gpu.adapter.subgroupMaxSize,
+      leastSubgroup: gpu.adapter.subgroupMinSize,
+      deferNorms: !invariant,
       products: SMALL_PRODUCTS,
     }),
     /** A buffer that holds `data`. */

@@ -7,6 +7,7 @@ import { type MatmulOptions, matmul as plans } from '../../src/gpu/ops/matmul.ts
 import { LARGE_PRODUCTS } from '../../src/gpu/products.ts'
 import type { Tuning } from '../../src/gpu/tuning.ts'
 import { openTestGpu, segmentsOf, variants } from '../helpers/gpu.ts'
+import { packNibbles, randomGroups, uploadBytes } from '../helpers/integers.ts'
 import { Random, rmsError } from '../helpers/numbers.ts'
 import { matmul } from '../oracle/matmul.ts'
 
@@ -24,43 +25,6 @@ interface Case {
   packed?: boolean
 }
 
-/** Random integers in rows of `stride`, zero past `columns`, with a scale for each group. */
-function randomGroups(random: Random, rows: number, columns: number, limits: [number, number]) {
-  const stride = alignUp(columns, QUANT_GROUP)
-  const ints = new Int8Array(rows * stride)
-  const scales = new Float32Array((rows * stride) / QUANT_GROUP)
-  const values = new Float32Array(rows * columns)
-  const [least, most] = limits
-  for (let g = 0; g < scales.length; g++) {
-    // Exact as float16.
-    scales[g] = (1 + Math.floor(random.uniform() * 63)) / 4096
-  }
-  for (let row = 0; row < rows; row++) {
-    for (let k = 0; k < columns; k++) {
-      const at = row * stride + k
-      ints[at] = least + Math.floor(random.uniform() * (most - least + 1))
-      values[row * columns + k] = ints[at] * scales[Math.floor(at / QUANT_GROUP)]
-    }
-  }
-  return { stride, ints, scales, values }
-}
-
-async function upload(label: string, bytes: Uint8Array | Int8Array) {
-  const words = new Uint32Array(Math.ceil(bytes.length / 4))
-  new Uint8Array(words.buffer).set(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length))
-  return { buffer: await gpu.buffers.upload(label, words) }
-}
-
-/** Two nibbles a byte: numbers 8i + j low and 8i + 4 + j high. */
-function packNibbles(ints: Int8Array): Uint8Array {
-  const bytes = new Uint8Array(ints.length / 2)
-  for (let i = 0; i < bytes.length; i++) {
-    const low = Math.floor(i / 4) * 8 + (i % 4)
-    bytes[i] = (ints[low] & 15) | ((ints[low + 4] & 15) << 4)
-  }
-  return bytes
-}
-
 /** Runs one product with poison around its results; returns its error. */
 async function errorOf(tuning: Tuning, type: IntType, options: Case): Promise<number> {
   const { rows, N, K, epilogue = 'store', packed = false } = options
@@ -69,8 +33,16 @@ async function errorOf(tuning: Tuning, type: IntType, options: Case): Promise<nu
   const a = randomGroups(random, rows, K, [-127, 127])
   const bias = options.bias ? random.normals(N) : undefined
   const weights: Matrix = {
-    range: await upload('weights', type === 'int8' ? w.ints : packNibbles(w.ints)),
-    scales: await upload('scales', new Uint8Array(new Float16Array(w.scales).buffer)),
+    range: await uploadBytes(
+      gpu.buffers,
+      'weights',
+      type === 'int8' ? w.ints : packNibbles(w.ints),
+    ),
+    scales: await uploadBytes(
+      gpu.buffers,
+      'scales',
+      new Uint8Array(new Float16Array(w.scales).buffer),
+    ),
     rows: N,
     columns: K,
     stride: w.stride,
@@ -78,7 +50,7 @@ async function errorOf(tuning: Tuning, type: IntType, options: Case): Promise<nu
   }
   const x: Activations = {
     type: 'int8',
-    range: await upload('x', a.ints),
+    range: await uploadBytes(gpu.buffers, 'x', a.ints),
     scales: await gpu.input(a.scales),
     stride: a.stride,
   }
@@ -90,7 +62,11 @@ async function errorOf(tuning: Tuning, type: IntType, options: Case): Promise<nu
   const groups = ((rows + 2) * stride) / QUANT_GROUP
   const quantized: Activations = {
     type: 'int8',
-    range: await upload('y bytes', new Uint8Array((rows + 2) * stride).fill(0x5a)),
+    range: await uploadBytes(
+      gpu.buffers,
+      'y bytes',
+      new Uint8Array((rows + 2) * stride).fill(0x5a),
+    ),
     scales: await gpu.output(groups),
     stride,
   }

@@ -4,11 +4,13 @@ import { invariant } from '../../errors.ts'
 import type { Activations } from '../activations.ts'
 import type { BufferRange } from '../buffers.ts'
 import { isQuantized, type Matrix } from '../matrix.ts'
-import { type Lanes, type Tile, WIDE_OUTPUTS } from '../products.ts'
+import { type Tile, WIDE_OUTPUTS } from '../products.ts'
 import type { Grid, Plan, StepCounts } from '../program.ts'
 import type { StepTables } from '../step.ts'
 import type { Tuning } from '../tuning.ts'
 import type { ParamValues, WgslSource } from '../wgsl.ts'
+import { fewRowShapes, ROW_TILES } from './few-rows.ts'
+import { matrixShape } from './matrix-shape.ts'
 import { quantize } from './quantize.ts'
 import { type RowSet, rowCount } from './rows.ts'
 
@@ -22,6 +24,11 @@ export interface MatmulOptions {
   y: BufferRange
   /** Of swiglu with integer weights: takes y as integers; y is scratch memory then. */
   quantized?: Activations
+  /**
+   * Of `add`, with a deferred norm: becomes the norm's result where few rows are made, y · weight
+   * with its sums of squares. Elsewhere the norm is made by itself.
+   */
+  next?: Activations
   /** Which count of the step is the number of rows; tokens if undefined. */
   rows?: 'tokens' | 'logit_rows'
   /** Most rows a step can hold: variants that can never run are not compiled. */
@@ -41,11 +48,12 @@ interface Family {
   shapes: Shape[]
 }
 
-/** A kernel with its own parameters, for up to `most` rows. */
-interface Shape {
+/** A kernel with its own parameters and bindings, for up to `most` rows. */
+export interface Shape {
   most: number
   kernel: WgslSource
   params: ParamValues
+  bindings?: Readonly<Record<string, BufferRange>>
   /** Rows and outputs of one workgroup. */
   tile: [rows: number, outputs: number]
   /** Which of the two is the grid's x: what neighbours share stays in the cache. */
@@ -53,11 +61,6 @@ interface Shape {
   /** It writes `quantized` itself. */
   packs?: boolean
 }
-
-/** Numbers of rows for which the kernels for few rows have texts. */
-const ROW_TILES = [1, 2, 4, 8]
-/** Weight rows behind a group of gated values. */
-const GATED_GROUP = 64
 
 /**
  * y = x · weightsᵀ (+ bias), then the epilogue. Every row is made by one plan; the others have no
@@ -70,6 +73,7 @@ export function matmul(tuning: Tuning, options: MatmulOptions): Plan[] {
   const epilogue = options.epilogue ?? 'store'
   invariant(epilogue !== 'swiglu' || N % 2 === 0, `swiglu over ${N} rows, which are no pairs`)
   invariant(!quantized || epilogue === 'swiglu', 'only gated values are quantized behind a product')
+  invariant(!options.next || epilogue === 'add', 'only residuals are normalised behind a product')
   const shared = {
     N,
     K,
@@ -94,7 +98,7 @@ export function matmul(tuning: Tuning, options: MatmulOptions): Plan[] {
       const plan: Plan = {
         kernel: shape.kernel,
         params: { ...shared, ROWS: rows, ...shape.params },
-        bindings: { ...bindings, ...(shape.packs && packBindings(quantized)) },
+        bindings: { ...bindings, ...shape.bindings },
         grid,
       }
       if (!quantized || shape.packs) return [plan]
@@ -112,11 +116,6 @@ function inputBindings({ x, weights }: MatmulOptions): Record<string, BufferRang
   invariant(x.type === 'int8' && weights.scales, `${weights.type} weights take int8 activations`)
   invariant(x.stride === weights.stride, `rows of ${x.stride} for weights of ${weights.stride}`)
   return { x: x.range, x_scales: x.scales, weight_scales: weights.scales }
-}
-
-function packBindings(y: Activations | undefined): Record<string, BufferRange> {
-  invariant(y?.type === 'int8', 'gated values are packed as int8')
-  return { y_bytes: y.range, y_scales: y.scales }
 }
 
 function gridOf(shape: Shape, least: number, N: number, rows: RowSet): Grid {
@@ -142,17 +141,14 @@ function families(tuning: Tuning, options: MatmulOptions): Family[] {
     return [{ rows, shapes: isInteger ? plainIntShapes() : plainShapes() }]
   }
   const unlimited = Number.POSITIVE_INFINITY
-  // A bias would have to be added in front of the gate: no model has one there.
-  const packs = options.quantized !== undefined && !options.bias
-  const few = (most: number) =>
-    isInteger
-      ? intShapes(tuning.products.lanes, most, packs)
-      : laneShapes(tuning.products.lanes, most)
+  const few = (most: number) => fewRowShapes(tuning, options, most)
   const tiled = isInteger ? tuning.products.ints : tuning.products.floats
   const isNarrow = options.weights.rows < WIDE_OUTPUTS
   const many = tiled.map(({ most, tile, narrow }) =>
     tiledShape((isNarrow && narrow) || tile, most, options.weights.type),
   )
+  const matrices = matrixShape(tuning, options)
+  if (matrices) many[many.length - 1] = matrices
   if (!tuning.invariant) return [{ rows, shapes: [...few(8), ...many] }]
   // Texts that may run in subgroups of different sizes sum in different orders: one of them for all.
   const alike = few(unlimited).slice(tuning.subgroupSizesVary ? -1 : 0)
@@ -177,22 +173,6 @@ function plainShapes(): Shape[] {
 
 function plainIntShapes(): Shape[] {
   return rowShapes(Number.POSITIVE_INFINITY, kernels.intMatmul, { WORKGROUP: 16 }, 64)
-}
-
-/** @param most rows of the largest step that the widest tile serves */
-function laneShapes({ lanes, groups }: Lanes, most: number): Shape[] {
-  return rowShapes(most, kernels.matvec, { LOAD: '8', LANES: lanes, GROUPS: groups }, groups * 4)
-}
-
-function intShapes({ lanes, groups }: Lanes, most: number, packs: boolean): Shape[] {
-  const outputs = packs ? GATED_GROUP : groups * 4
-  const params = {
-    LANES: lanes,
-    GROUPS: groups,
-    OUTPUT: packs ? 'int8' : 'f32',
-    PASSES: outputs / (groups * 4),
-  }
-  return rowShapes(most, kernels.intMatvec, params, outputs).map((shape) => ({ ...shape, packs }))
 }
 
 function rowShapes(

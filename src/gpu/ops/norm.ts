@@ -36,7 +36,10 @@ export function normFillsGroups({ heads = 1, dim }: { heads?: number; dim: numbe
   return heads === 1 || dim % QUANT_GROUP === 0
 }
 
-/** y = norm(act(x)) · weight · silu(gate): kernels/norm.wgsl. */
+/**
+ * y = norm(act(x)) · weight · silu(gate): kernels/norm.wgsl. Steps of few rows are left out where y is a
+ * deferred norm.
+ */
 export function rmsNorm(tuning: Tuning, options: NormOptions): Plan {
   const { step, x, y, weight, dim, eps, gate, heads = 1, rows = 'tokens' } = options
   const subgroup = tuning.variant === 'subgroup'
@@ -73,7 +76,9 @@ export function rmsNorm(tuning: Tuning, options: NormOptions): Plan {
       ...(rows === 'logit_rows' && { logit_rows: step.logitRows }),
     },
     grid: (counts) => {
-      const total = rowCount(rows, counts) * heads
+      const count = rowCount(rows, counts)
+      if (y.norm && count <= y.norm.most) return undefined
+      const total = count * heads
       return total > 0 ? fold(subgroup ? total : Math.ceil(total / workgroup)) : undefined
     },
   }
