@@ -69,7 +69,13 @@ export class Detokenizer {
     }
     if (this.#breaksCharacter(bytes)) this.#offset++
     const all = this.#pending.length === 0 ? bytes : concat(this.#pending, bytes)
-    const end = all.length - unfinishedLength(all)
+    const unfinished = unfinishedLength(all)
+    if (unfinished === 0) {
+      // The usual case needs no views of the bytes: they take as long as the rest of this method.
+      this.#pending = EMPTY
+      return this.#decode(all)
+    }
+    const end = all.length - unfinished
     this.#pending = all.subarray(end)
     return end === 0 ? '' : this.#decode(all.subarray(0, end))
   }

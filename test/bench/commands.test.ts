@@ -53,7 +53,7 @@ describe('without a model', () => {
     expect(code).toBe(0)
     const names = [...stdout.matchAll(/^ {2}([a-z-]+) {2,}\S/gm)].map(([, name]) => name)
     expect(names).toEqual([
-      ...['kernels', 'decode', 'prefill', 'load', 'serve', 'long', 'make-checkpoint'],
+      ...['kernels', 'decode', 'prefill', 'load', 'serve', 'http', 'long', 'make-checkpoint'],
     ])
   })
 

@@ -3,6 +3,7 @@
 import { OperatorError } from '../../src/errors.ts'
 import { describeOptions } from '../../src/options.ts'
 import { decode } from './commands/decode.ts'
+import { http } from './commands/http.ts'
 import { kernels } from './commands/kernels.ts'
 import { load } from './commands/load.ts'
 import { long } from './commands/long.ts'
@@ -17,6 +18,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   prefill,
   load,
   serve,
+  http,
   long,
   'make-checkpoint': makeCheckpoint,
 }

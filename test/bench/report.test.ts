@@ -3,7 +3,6 @@ import { describe, expect, test } from 'bun:test'
 import { parseModelConfig } from '../../models/config.ts'
 import { byteText, number, percent, table } from './report.ts'
 import { SHAPES } from './shapes.ts'
-import { streamFigures } from './streams.ts'
 import { layerWeights, tensorShapes } from './tensor-shapes.ts'
 
 test.each<[number | undefined, string]>([
@@ -41,16 +40,6 @@ test('columns are as wide as their widest cell', () => {
       ],
     ),
   ).toBe(['what       n', 'a       1000', 'longer'].join('\n'))
-})
-
-test('streams: time per token of each, tokens of all', () => {
-  const stream = (from: number, to: number, tokens: number) => ({
-    first: { at: from, tokens: 1 },
-    last: { at: to, tokens: tokens + 1 },
-  })
-  const figures = streamFigures([stream(0, 100, 10), stream(50, 150, 5)])
-  expect(figures.tokenMs).toBe(15)
-  expect(figures.tokensPerSecond).toBeCloseTo(100, 9)
 })
 
 describe('weights of the published shapes', () => {

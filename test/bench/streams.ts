@@ -1,9 +1,10 @@
 // Streams of /v1/completions as a client sees them, with nothing but fetch.
 
-export interface StreamTimes {
-  /** Milliseconds of performance.now(), and tokens that had come by then. */
-  first: { at: number; tokens: number }
-  last: { at: number; tokens: number }
+/** What a stream had brought by a time. */
+export interface Mark {
+  /** Milliseconds of performance.now(). */
+  at: number
+  tokens: number
 }
 
 /** The part of a chunk that is read here. */
@@ -14,33 +15,51 @@ interface Chunk {
 
 /**
  * Opens streams at once, each of `tokens` tokens, and reads them to their ends.
+ * @returns for each stream the marks of its chunks that brought tokens, in order
  * @throws Error for a reply that is no stream or ends early
  */
-export function readStreams(url: string, streams: number, tokens: number): Promise<StreamTimes[]> {
+export function readStreams(url: string, streams: number, tokens: number): Promise<Mark[][]> {
   return Promise.all(Array.from({ length: streams }, (_, i) => readStream(url, 400 + i, tokens)))
 }
 
-/** Milliseconds from one token to the next while all streams run, and tokens per second of all. */
-export function streamFigures(times: readonly StreamTimes[]): {
+/**
+ * Milliseconds from one token to the next, mean of the streams, and tokens per second of all, both
+ * while all of them run: from the last one's first chunk to the first one's last.
+ * @throws Error if there is no such time
+ */
+export function streamFigures(streams: readonly (readonly Mark[])[]): {
   tokenMs: number
   tokensPerSecond: number
 } {
-  const begin = Math.min(...times.map(({ first }) => first.at))
-  const end = Math.max(...times.map(({ last }) => last.at))
-  const tokens = times.reduce((sum, { first, last }) => sum + last.tokens - first.tokens, 0)
-  const each = times.map(({ first, last }) => (last.at - first.at) / (last.tokens - first.tokens))
+  const begin = Math.max(...streams.map((marks) => marks[0].at))
+  const end = Math.min(...streams.map((marks) => marks[marks.length - 1].at))
+  if (begin >= end) {
+    // Tokens without text bring no chunk: such streams begin late, perhaps with their ends.
+    throw new Error('the streams did not run together: have all ids of the vocabulary a text?')
+  }
+  const tokens = streams.map((marks) => tokensBy(marks, end) - tokensBy(marks, begin))
+  const total = tokens.reduce((sum, each) => sum + each, 0)
   return {
-    tokenMs: each.reduce((sum, ms) => sum + ms, 0) / each.length,
-    tokensPerSecond: (tokens * 1000) / (end - begin),
+    tokenMs: ((end - begin) * streams.length) / total,
+    tokensPerSecond: (total * 1000) / (end - begin),
   }
 }
 
-async function readStream(url: string, id: number, tokens: number): Promise<StreamTimes> {
+/** Tokens that a stream had brought by a time, between two chunks a share of the later one's. */
+function tokensBy(marks: readonly Mark[], time: number): number {
+  const next = marks.findIndex(({ at }) => at > time)
+  if (next < 0) return marks[marks.length - 1].tokens
+  const [from, to] = [marks[next - 1], marks[next]]
+  return from.tokens + ((to.tokens - from.tokens) * (time - from.at)) / (to.at - from.at)
+}
+
+async function readStream(url: string, id: number, tokens: number): Promise<Mark[]> {
   const response = await fetch(`${url}/v1/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
       ...{ prompt: [1, id], max_tokens: tokens, temperature: 0, ignore_eos: true, stream: true },
+      skip_special_tokens: false,
       // What a chunk has of text depends on the tokens; this counts them.
       stream_options: { include_usage: true, continuous_usage_stats: true },
     }),
@@ -48,22 +67,19 @@ async function readStream(url: string, id: number, tokens: number): Promise<Stre
   if (!response.ok || response.body === null) {
     throw new Error(`status ${response.status}: ${await response.text()}`)
   }
-  let first: StreamTimes['first'] | undefined
-  let last: StreamTimes['last'] | undefined
+  const marks: Mark[] = []
+  let seen = 0
   for await (const data of events(response.body)) {
     const at = performance.now()
     const { usage, error } = JSON.parse(data) as Chunk
     if (error) throw new Error(error.message)
-    const seen = usage?.completion_tokens ?? 0
-    if (seen === 0) continue
-    first ??= { at, tokens: seen }
+    const count = usage?.completion_tokens ?? 0
     // The last chunks repeat the count.
-    if (seen > (last?.tokens ?? 0)) last = { at, tokens: seen }
+    if (count > seen) marks.push({ at, tokens: count })
+    seen = Math.max(seen, count)
   }
-  if (first === undefined || last?.tokens !== tokens) {
-    throw new Error(`a stream ended after ${last?.tokens ?? 0} of ${tokens} tokens`)
-  }
-  return { first, last }
+  if (seen !== tokens) throw new Error(`a stream ended after ${seen} of ${tokens} tokens`)
+  return marks
 }
 
 /** The data of server-sent events up to [DONE]. */

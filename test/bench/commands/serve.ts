@@ -8,6 +8,7 @@ import { describeRun, number, table, writeReport } from '../report.ts'
 import { median } from '../statistics.ts'
 import { readStreams, streamFigures } from '../streams.ts'
 import { CLOCKS_MS } from '../timing.ts'
+import { nameAllIds } from '../vocabulary.ts'
 
 const STREAMS = [1, 8, 64]
 
@@ -25,7 +26,7 @@ const OPTIONS = {
 
 interface ServeRow {
   streams: number
-  /** Milliseconds from token to token at a client, mean of the streams, median of the rounds. */
+  /** Milliseconds from token to token at a client while all streams run, median of the rounds. */
   tokenMs: number
   tokensPerSecond: number
   /** Milliseconds of a step: on the GPU's clock, or as the engine's caller sees it without timestamps. */
@@ -39,6 +40,7 @@ export const serve = command(
   OPTIONS,
   async (options) => {
     await using folder = await openModelFolder(options)
+    if (options.shape) await nameAllIds(folder.folder, folder.config.vocabSize)
     const { facts, steps } = await measureSteps(folder, options)
     const { software } = facts.adapter
     const rows = await measureServer(folder, options, steps, software)
