@@ -95,13 +95,17 @@ function panelLines(panel: Panel): string[] {
   ]
 }
 
-/** Names of the series in their colours, in a row under the title. */
+/** About the pixels of a letter. */
+const LETTER = 6.6
+
+/** Names of the series in their colours, one after the other in a row under the title. */
 function legend(series: readonly Series[]): string[] {
-  const width = (PANEL.width - MARGIN.left - MARGIN.right) / series.length
-  return series.flatMap(({ name, color, calculated }, i) => {
-    const left = MARGIN.left + i * width
-    const mark = calculated ? [] : [dot([left + 10, 46], color)]
-    return [line([left, 46], [left + 20, 46], color, 2.5), ...mark, text(name, left + 26, 50)]
+  let left = MARGIN.left
+  return series.flatMap(({ name, color, calculated }) => {
+    const at = left
+    left += 26 + name.length * LETTER + 18
+    const mark = calculated ? [] : [dot([at + 10, 46], color)]
+    return [line([at, 46], [at + 20, 46], color, 2.5), ...mark, text(name, at + 26, 50)]
   })
 }
 
