@@ -7,40 +7,47 @@ import type { ServeOptions } from './config.ts'
 import { type LoadedModel, loadModel } from './engine/load.ts'
 import { CheckpointError } from './errors.ts'
 import { openGrammars } from './grammar/grammars.ts'
-import { createApp, createLoadingApp, type GuardOptions } from './http/app.ts'
+import { createApp, createLoadingApp, createMetricsApp, type GuardOptions } from './http/app.ts'
 import { readApiKeyFile } from './http/guard/api-keys.ts'
 import { Drain } from './http/guard/drain.ts'
 import { serveApp } from './http/serve.ts'
 import { findChatTemplates, readChatTemplate } from './loader/chat-templates.ts'
 import { createLogger, type Logger } from './log.ts'
+import { Observation, WEIGHTS } from './serve/observe.ts'
+import { Shutdown } from './serve/shutdown.ts'
 import { openChatTemplate } from './text/chat-template.ts'
 import type { Tokenizer } from './text/tokenizer.ts'
 
 /** The model that is served if none is named. */
 export const EMBEDDED_MODEL = join(import.meta.dir, '../models/checkpoints/tales-gla-5m')
 
-/**
- * Ctrl-C reaches a process that a package runner started twice: from the terminal and passed on
- * by the runner. Only a later one is a second wish.
- */
-const SAME_SIGNAL_MS = 500
-
 /** Time that clients get to read the error when their requests are cut or the device is lost. */
 const FAREWELL_MS = 1000
 
 /**
- * Serves until SIGINT or SIGTERM, then refuses new requests and lets those it has finish, also
- * those in the queue; a second signal cuts them, as `--shutdown-timeout` does. Probes are answered
- * until the last has ended. The port is taken at once and answers 503 until the model is loaded.
+ * Serves until SIGINT or SIGTERM, then lets the requests it has finish, also those in the queue (see
+ * serve/shutdown.ts). Probes are answered until the last has ended. The port is taken at once and answers 503 until the model is loaded.
  * Resolves to the exit code.
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const log = createLogger({ level: options.logLevel, format: options.logFormat })
-  const guards = await guardOptions(options, log)
+  const folder = resolve(options.model ?? EMBEDDED_MODEL)
+  const modelName = options.servedModelName?.[0] ?? basename(folder)
+  using observation = new Observation({ modelName, compat: options.metricsCompat, log })
+  const { metricsPort } = options
+  const guards: Guards = {
+    ...(await guardOptions(options, log)),
+    ...(metricsPort === undefined && { metrics: observation }),
+    observer: observation.http,
+  }
   const drain = new Drain()
   const ended = Promise.withResolvers<number>()
   let app: Parameters<typeof serveApp>[0] = createLoadingApp(log, guards)
   await using server = serveApp({ fetch: (...request) => app.fetch(...request) }, options)
+  await using _metricsServer =
+    metricsPort === undefined
+      ? undefined
+      : serveApp(createMetricsApp(observation), { host: options.host, port: metricsPort })
   if (guards.apiKeys.length === 0 && !isLoopback(options.host)) {
     const message = 'whoever reaches this address may use the server; --api-key-file guards it'
     log.warn(message, { host: options.host })
@@ -48,40 +55,34 @@ export async function serve(options: ServeOptions): Promise<number> {
 
   // Before loading: as the first process of a container nothing else would end it.
   let service: Service | undefined
-  let firstSignal: number | undefined
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (service === undefined) return ended.resolve(signal === 'SIGINT' ? 130 : 143)
-    if (firstSignal !== undefined) {
-      if (performance.now() - firstSignal > SAME_SIGNAL_MS) ended.resolve(0)
-      return
-    }
-    firstSignal = performance.now()
-    const { running, waiting } = service.model.engine.stats()
-    const counts = { requests: drain.running, running, waiting }
-    log.info(`${signal}: waiting for running requests`, counts)
-    const timeout = setTimeout(() => {
-      log.warn('--shutdown-timeout is over: cutting what still runs', { requests: drain.running })
-      ended.resolve(0)
-    }, options.shutdownTimeout * 1000)
-    // The listener stays open for probes and refusals until the last request has been answered.
-    drain.begin().then(async () => {
+  const shutdown = new Shutdown({
+    ...{ drain, log },
+    stats: () => service!.model.engine.stats(),
+    drainDelayMs: options.drainDelay * 1000,
+    timeoutMs: options.shutdownTimeout * 1000,
+    async delivered() {
       drain.cut()
       await server.stop()
-      clearTimeout(timeout)
-      ended.resolve(0)
-    })
+    },
+    end: () => ended.resolve(0),
+  })
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (service === undefined) ended.resolve(signal === 'SIGINT' ? 130 : 143)
+    else shutdown.signal(signal)
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
 
   const started = performance.now()
-  const folder = resolve(options.model ?? EMBEDDED_MODEL)
-  const opened = openService(folder, options, log, { ...guards, drain })
+  const opened = openService(folder, options, log, observation, { ...guards, drain })
   service = await Promise.race([opened, ended.promise.then(() => undefined)])
   if (service === undefined) return ended.promise
   app = service.app
   const { model, id } = service
   using _grammars = service.grammars
+  const seconds = (performance.now() - started) / 1000
+  const isDraining = () => drain.isAnnounced
+  observation.watch(model, { download: 0, load: seconds }, { isDraining })
   watchDevice(model, log, ended.resolve)
   console.log(startReport(model, id, folder, performance.now() - started))
   console.log(invitation(server.url, id, guards.apiKeys.length > 0))
@@ -97,6 +98,9 @@ export async function serve(options: ServeOptions): Promise<number> {
   return code
 }
 
+/** Who may call, known before anything is loaded. */
+type Guards = GuardOptions & { apiKeys: readonly string[] }
+
 /** All that answers requests. */
 interface Service {
   app: ReturnType<typeof createApp>
@@ -110,9 +114,10 @@ async function openService(
   folder: string,
   options: ServeOptions,
   log: Logger,
-  guards: GuardOptions & { drain: Drain },
+  observation: Observation,
+  guards: Guards & { drain: Drain },
 ): Promise<Service> {
-  const model = await load(folder, options, log)
+  const model = await load(folder, options, log, observation)
   const { engine, tokenizer } = model
   const ids = options.servedModelName ?? [basename(folder)]
   const chatTemplate = await chatTemplateOf(folder, options.chatTemplate, tokenizer, log)
@@ -129,6 +134,7 @@ async function openService(
       maxQueue: options.maxQueue,
       maxBodyBytes: options.maxBodyBytes,
       maxStoredResponses: options.maxStoredResponses,
+      healthTimeoutMs: options.healthTimeout * 1000,
     },
     ...guards,
   })
@@ -141,7 +147,7 @@ function isLoopback(host: string): boolean {
 }
 
 /** Who may call; reads the file of keys. */
-async function guardOptions(options: ServeOptions, log: Logger): Promise<Required<GuardOptions>> {
+async function guardOptions(options: ServeOptions, log: Logger) {
   const { apiKey = [], apiKeyFile, allowOrigin = [], logPrompts } = options
   const fromFile = apiKeyFile === undefined ? [] : await readApiKeyFile(apiKeyFile, log)
   const apiKeys = [...apiKey, ...fromFile]
@@ -174,7 +180,12 @@ export async function chatTemplateOf(
   }
 }
 
-async function load(folder: string, options: ServeOptions, log: Logger): Promise<LoadedModel> {
+async function load(
+  folder: string,
+  options: ServeOptions,
+  log: Logger,
+  { engine: observer }: Observation,
+): Promise<LoadedModel> {
   if (options.randomWeights) log.warn('--random-weights: the answers of this server are noise')
   const progress = new Progress()
   try {
@@ -188,6 +199,7 @@ async function load(folder: string, options: ServeOptions, log: Logger): Promise
       onProgress: (done, total) => progress.show(done, total),
       onError: (message, error) => log.error(message, { error }),
       onEvent: (message, fields) => log.debug(message, fields),
+      observer,
     })
   } finally {
     progress.end()
@@ -214,9 +226,6 @@ function recommendedSampling({ generationConfig }: LoadedModel) {
   if (doSample === false) return { temperature: 0, repetitionPenalty }
   return { temperature, topP, topK, minP, repetitionPenalty }
 }
-
-/** Names of the types of matrices. */
-const WEIGHTS = { f32: 'float32', f16: 'float16', int8: 'int8', int4: 'int4' } as const
 
 /** What runs where, a line for each part. */
 function startReport(model: LoadedModel, id: string, folder: string, milliseconds: number): string {

@@ -11,6 +11,7 @@ const files = [...new Glob('{src,kernels,models,test}/**/*.{ts,wgsl}').scanSync(
 const allowed: Record<string, string[]> = {
   base: [],
   text: ['base'],
+  metrics: ['base'],
   grammar: ['base', 'text'],
   gpu: ['base', 'kernels'],
   kernels: ['gpu'],
@@ -18,13 +19,14 @@ const allowed: Record<string, string[]> = {
   models: ['base', 'gpu', 'loader'],
   engine: ['base', 'gpu', 'loader', 'models', 'text', 'grammar'],
   http: ['base', 'engine', 'grammar'],
-  main: ['base', 'gpu', 'loader', 'models', 'engine', 'text', 'grammar', 'http'],
+  main: ['base', 'gpu', 'loader', 'models', 'engine', 'text', 'grammar', 'http', 'metrics'],
 }
 
 function layerOf(file: string): string {
   const [top, folder] = file.split('/')
   if (top === 'kernels' || top === 'models') return top
   if (['src/main.ts', 'src/serve.ts', 'src/eval.ts'].includes(file)) return 'main'
+  if (folder === 'serve') return 'main'
   return folder.endsWith('.ts') ? 'base' : folder
 }
 

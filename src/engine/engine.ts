@@ -13,6 +13,7 @@ import { type Deadlines, lateness } from './deadlines.ts'
 import { Forks, hasEnded, hasNotBegun } from './forks.ts'
 import { GenerationStream } from './generation.ts'
 import { MaskRows } from './mask-rows.ts'
+import { noteEnd } from './observer.ts'
 import { randomSeed } from './random.ts'
 import type { Engine, EngineStats, Generation, GenerationRequest } from './request.ts'
 import { type Reporter, takeResults } from './results.ts'
@@ -27,7 +28,7 @@ import { boundTokens, checkLogprobs, checkRequest } from './validate.ts'
 export interface EngineOptions
   extends SchedulerLimits,
     Deadlines,
-    Pick<Reporter, 'eosTokenIds' | 'onError'> {
+    Pick<Reporter, 'eosTokenIds' | 'onError' | 'observer'> {
   /** Token bytes of the model's vocabulary. */
   tokenizer: ConstructorParameters<typeof OutputText>[0]
   /** Most tokens of prompt and completion together; undefined: no bound. */
@@ -50,6 +51,11 @@ const DEADLINE_CHECK_MS = 50
 /** A step on the GPU. */
 interface Flight {
   parts: Part[]
+  /** Milliseconds on the engine's clock. */
+  submitted: number
+  /** Tokens of prompts and drawn ones. */
+  tokens: number
+  hasPrompt: boolean
   results: Promise<Uint32Array>
 }
 
@@ -72,6 +78,10 @@ export class GlazeEngine implements Engine {
   /** Resolves when the engine has failed: nothing that waits for its device may ever end then. */
   readonly #failed = Promise.withResolvers<void>()
   #lastCacheCheck = 0
+  /** When a step came back last, on the engine's clock. */
+  #lastStep = 0
+  /** Since when the step that is waited for is the GPU's first one, on the engine's clock. */
+  #awaitedSince: number | undefined
 
   constructor(
     readonly runner: Pick<Runner, 'run' | 'decoder'>,
@@ -141,6 +151,7 @@ export class GlazeEngine implements Engine {
       running: this.#scheduler.running,
       forks: this.#forkCount,
       prefixCache: this.admission.cache.stats(),
+      silentMs: performance.now() - (this.#awaitedSince ?? performance.now()),
       fault: this.#fault,
     }
   }
@@ -192,6 +203,7 @@ export class GlazeEngine implements Engine {
 
   /** Takes back what a generation that has ended in whatever way holds. */
   #end(sequence: Sequence): void {
+    noteEnd(sequence, this.options.observer)
     this.#scheduler.remove(sequence)
     this.#masks.remove(sequence)
     sequence.mask?.[Symbol.dispose]()
@@ -224,7 +236,11 @@ export class GlazeEngine implements Engine {
           await this.#somethingNew()
           continue
         }
-        takeResults(flight.parts, await flight.results, this.options)
+        this.#awaitedSince = Math.max(flight.submitted, this.#lastStep)
+        const results = await flight.results
+        this.#awaitedSince = undefined
+        this.#noteStep(flight)
+        takeResults(flight.parts, results, this.options)
       }
       fault = 'something leaked'
       this.#checkIdle()
@@ -235,6 +251,7 @@ export class GlazeEngine implements Engine {
       // Later steps fail for the same reason; nobody else waits for them.
       await Promise.allSettled(flights.map(({ results }) => results))
     } finally {
+      this.#awaitedSince = undefined
       this.#pumping = undefined
     }
   }
@@ -243,8 +260,10 @@ export class GlazeEngine implements Engine {
   #launch(): Flight | undefined {
     const shares = this.#scheduler.next(this.admission)
     if (shares.length === 0) return undefined
+    const now = performance.now()
     for (const { sequence, copyOf } of shares) {
       sequence.inFlight++
+      sequence.moments.admitted ??= now
       if (copyOf) this.#startCopy(sequence, copyOf.sequence)
     }
     const { work, parts } = buildStep(shares, this.admission)
@@ -254,7 +273,24 @@ export class GlazeEngine implements Engine {
     // Awaited later; until then a failure must not count as unhandled.
     results.catch(() => {})
     this.admission.cache.submitted()
-    return { parts, results }
+    const submitted = performance.now()
+    const tokens = shares.reduce((sum, { count }) => sum + count, 0)
+    const hasPrompt = shares.some(({ count, decode }) => count > 0 && !decode)
+    return { parts, results, submitted, tokens, hasPrompt }
+  }
+
+  /** Tells of a step that has just come back. */
+  #noteStep({ parts, submitted, tokens, hasPrompt }: Flight): void {
+    const now = performance.now()
+    // Steps follow each other on the GPU: it began this one when it had ended the one before.
+    const began = Math.max(submitted, this.#lastStep)
+    this.#lastStep = now
+    this.options.observer?.step({
+      sequences: parts.length,
+      tokens,
+      seconds: (now - began) / 1000,
+      phase: hasPrompt ? 'prefill' : 'decode',
+    })
   }
 
   /** A sample that begins with the end of another one's prompt. */

@@ -28,7 +28,7 @@ export interface LoadOptions
   extends MemoryOptions,
     Pick<
       EngineOptions,
-      'stepsInFlight' | 'queueTimeoutMs' | 'requestTimeoutMs' | 'onError' | 'onEvent'
+      'stepsInFlight' | 'queueTimeoutMs' | 'requestTimeoutMs' | 'onError' | 'onEvent' | 'observer'
     >,
     Pick<RunnerOptions, 'onTime'> {
   /** Checkpoint folder. */

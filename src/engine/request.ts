@@ -106,6 +106,8 @@ export interface Output {
   }
   /** Set on the last output. */
   cache?: CacheUse
+  /** Milliseconds from its arrival to its slot; set on the last output. */
+  queuedMs?: number
 }
 
 /** What the prefix cache did for one request, in prompt tokens. */
@@ -140,6 +142,8 @@ export interface EngineStats {
   /** Samples and forks that took over a computed state, since the start. */
   forks: number
   prefixCache: PrefixCacheStats
+  /** Milliseconds since the GPU finished a step, while it works on one; 0 if it has nothing to do. */
+  silentMs: number
   /** Undefined while the engine works; else why it does not. */
   fault: string | undefined
 }

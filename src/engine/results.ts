@@ -3,6 +3,7 @@
 import { ApiError } from '../errors.ts'
 import { RESULT_WORDS } from '../gpu/ops/sample.ts'
 import type { OutputPiece } from '../text/output-text.ts'
+import { type EngineObserver, noteToken } from './observer.ts'
 import type { GenerationRequest, Output, OutputToken } from './request.ts'
 import { readResult, type SampleResult } from './sampler.ts'
 import type { Sequence } from './sequence.ts'
@@ -13,6 +14,7 @@ export interface Reporter {
   /** Any of these ends a generation. */
   eosTokenIds: readonly number[]
   onError?: (message: string, error: unknown) => void
+  observer?: EngineObserver
 }
 
 /** Takes every sequence of a step past it. @param results [samples, RESULT_WORDS] u32 */
@@ -61,17 +63,31 @@ function takePart(part: Part, results: Uint32Array, reporter: Reporter): void {
   if (!complete) return
   const isFirst = sequence.generated.length === sequence.inherited
   const promptLogprobs = sequence.scoresPrompt && isFirst ? sequence.promptLogprobs : undefined
+  if (isFirst && !sequence.parent && sequence.inherited === 0) {
+    reporter.observer?.prompt({ tokens: request.prompt.length, cached: sequence.cache.read })
+  }
   if (!draws) {
     const finish = { reason: 'length' as const }
-    sequence.stream.push({ text: '', tokens: [], promptLogprobs, finish, cache: sequence.cache })
+    const { cache } = sequence
+    const queuedMs = queuedMsOf(sequence)
+    sequence.stream.push({ text: '', tokens: [], promptLogprobs, finish, cache, queuedMs })
     return
   }
   const token = read(results, firstRow + scores, request.logprobs)
   sequence.generated.push(token.id)
+  noteToken(sequence, reporter.observer)
   const { text, offset, finish } = advanceText(sequence, token.id, reporter.eosTokenIds)
   if (!finish) sequence.mask?.accept(token.id)
-  const cache = finish && sequence.cache
-  sequence.stream.push({ text, tokens: [{ ...token, offset }], promptLogprobs, finish, cache })
+  const output: Output = { text, tokens: [{ ...token, offset }], promptLogprobs, finish }
+  if (finish) {
+    output.cache = sequence.cache
+    output.queuedMs = queuedMsOf(sequence)
+  }
+  sequence.stream.push(output)
+}
+
+function queuedMsOf({ arrival, moments }: Sequence): number {
+  return (moments.admitted ?? arrival) - arrival
 }
 
 /** One row of results; throws for logits that are no numbers and masks that allow nothing. */

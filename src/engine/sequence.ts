@@ -2,6 +2,7 @@
 // are known, so a sequence has two ages: what was submitted, and what has come back.
 import type { OutputText } from '../text/output-text.ts'
 import type { GenerationStream } from './generation.ts'
+import type { Moments } from './observer.ts'
 import type { CacheUse, GenerationRequest, PromptLogprob } from './request.ts'
 import { type SamplingFields, samplingFields } from './sampler.ts'
 import type { TokenMask } from './token-mask.ts'
@@ -61,6 +62,7 @@ export class Sequence {
   /** One entry per prompt token scored so far, if the request wants them. */
   readonly promptLogprobs: PromptLogprob[] = [undefined]
   readonly cache: CacheUse = { read: 0, written: 0 }
+  readonly moments: Moments = {}
 
   constructor(options: SequenceOptions) {
     this.request = options.request

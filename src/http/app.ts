@@ -2,6 +2,7 @@
 // errors for everything else.
 
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import { matchedRoutes } from 'hono/route'
 import { ApiError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { createChatCompletion } from './chat/route.ts'
@@ -12,6 +13,7 @@ import { Door } from './generation/door.ts'
 import { requireApiKey } from './guard/api-keys.ts'
 import { allowOrigins, refuseOtherPages } from './guard/cors.ts'
 import { countWork, Drain } from './guard/drain.ts'
+import type { HttpObserver } from './observer.ts'
 import { RequestRecord } from './request-record.ts'
 import type { Stored } from './responses/conversation.ts'
 import { createResponse } from './responses/route.ts'
@@ -24,8 +26,10 @@ import {
 } from './responses/stored.ts'
 import type { Connection } from './serve.ts'
 import { docsPage } from './system/docs-page.ts'
+import { type MetricsText, metricsReply } from './system/metrics.ts'
 import { listModels, retrieveModel } from './system/models.ts'
 import { openApiDocument } from './system/openapi.ts'
+import { PROBE_PATHS } from './system/probes.ts'
 import { docs } from './system/route-docs.ts'
 import { describeVersion, health, ready, stillLoading } from './system/status.ts'
 import { detokenize, tokenize } from './system/tokenize.ts'
@@ -38,6 +42,10 @@ export interface GuardOptions {
   allowedOrigins?: readonly string[]
   /** Write the beginning of prompts to the log. */
   logPrompts?: boolean
+  /** Told of every request. */
+  observer?: HttpObserver
+  /** Shown at /metrics. */
+  metrics?: MetricsText
 }
 
 /** The parts of the server; limits that are left out take their defaults. */
@@ -79,12 +87,19 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     app.post(`${prefix}/tokenize`, docs.tokenize, work, (c) => tokenize(c, server))
     app.post(`${prefix}/detokenize`, docs.detokenize, work, (c) => detokenize(c, server))
   }
-  app.get('/health', docs.health, () => health(server.engine))
-  app.get('/ready', docs.ready, () => ready(server.engine, drain))
+  const isHealthy = () => health(server.engine, limits.healthTimeoutMs)
+  const isReady = () => ready(server.engine, drain)
+  app.get('/health', docs.health, isHealthy)
+  app.get('/health/live', docs.live, isHealthy)
+  app.get('/ready', docs.ready, isReady)
+  app.get('/health/ready', docs.healthReady, isReady)
+  const { metrics, observer } = options
+  if (metrics) app.get('/metrics', docs.metrics, () => metricsReply(metrics))
   app.get('/version', docs.version, () => describeVersion(server.version, server.model))
   app.get('/openapi.json', docs.openapi, async (c) => c.json(await document()))
   app.get('/docs', docs.docs, async (c) => docsPage(await document(), c.req.url))
 
+  if (observer) announceRoutes(app, observer)
   refuseOtherMethods(app)
   return app
 }
@@ -92,14 +107,24 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
 /** What answers while the model is loaded, on every route. */
 export function createLoadingApp(log: Logger, guards: GuardOptions = {}): Hono<AppEnv> {
   const app = guardedApp(log, guards)
+  const { metrics } = guards
+  if (metrics) app.get('/metrics', () => metricsReply(metrics))
+  for (const path of PROBE_PATHS) app.get(path, () => stillLoading(path))
   app.all('*', (c) => stillLoading(c.req.path))
   return app
 }
 
+/** What answers on a port of its own for metrics. */
+export function createMetricsApp(metrics: MetricsText): Hono {
+  const app = new Hono()
+  return app.get('/metrics', () => metricsReply(metrics))
+}
+
 /** An app without routes: request ids, the log, and what browsers need. */
-function guardedApp(log: Logger, { allowedOrigins = [], logPrompts }: GuardOptions): Hono<AppEnv> {
+function guardedApp(log: Logger, options: GuardOptions): Hono<AppEnv> {
+  const { allowedOrigins = [], logPrompts, observer } = options
   const app = new Hono<AppEnv>()
-  app.use(trackRequest(log, logPrompts))
+  app.use(trackRequest(log, logPrompts, observer))
   if (allowedOrigins.length > 0) app.use(allowOrigins(allowedOrigins))
   app.use(refuseOtherPages(allowedOrigins))
   app.onError(errorResponse)
@@ -111,11 +136,15 @@ function guardedApp(log: Logger, { allowedOrigins = [], logPrompts }: GuardOptio
 }
 
 /** Gives a request its id and its record, and ends the record unless a stream goes on. */
-function trackRequest(log: Logger, showsPrompts = false): MiddlewareHandler<AppEnv> {
+function trackRequest(
+  log: Logger,
+  showsPrompts = false,
+  observer?: HttpObserver,
+): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const asked = c.req.header('x-request-id')
     const requestId = asked && /^[\w.-]{1,128}$/.test(asked) ? asked : crypto.randomUUID()
-    const bound = log.child({ id: requestId })
+    const bound = log.child({ id: requestId, trace: traceOf(c.req.header('traceparent')) })
     const record = new RequestRecord(bound, c.req.method, c.req.path, showsPrompts)
     c.set('requestId', requestId)
     c.set('record', record)
@@ -123,6 +152,7 @@ function trackRequest(log: Logger, showsPrompts = false): MiddlewareHandler<AppE
     const connection: Connection | undefined = c.env
     record.onBegin(() => connection?.hold())
     record.onEnd(() => connection?.release())
+    record.onEnd((status) => observer?.ended(record.figures(routeOf(c), methodOf(c), status)))
     try {
       await next()
     } catch (error) {
@@ -132,6 +162,32 @@ function trackRequest(log: Logger, showsPrompts = false): MiddlewareHandler<AppE
     c.res.headers.set('x-request-id', requestId)
     c.res.headers.set('x-content-type-options', 'nosniff')
     if (!record.isStreaming) record.end(c.res.status)
+  }
+}
+
+/** The pattern of the route that answered; paths would be labels without number. */
+function routeOf(c: Context<AppEnv>): string {
+  const own = matchedRoutes(c).find(({ path }) => path !== '*' && path !== '/*')
+  return own?.path ?? 'other'
+}
+
+const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+function methodOf(c: Context<AppEnv>): string {
+  return METHODS.includes(c.req.method) ? c.req.method : 'other'
+}
+
+/** The trace id of a W3C `traceparent` header; undefined if it is none. */
+function traceOf(header: string | undefined): string | undefined {
+  const [, version, trace] =
+    /^([\da-f]{2})-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}(-|$)/.exec(header ?? '') ?? []
+  return version === 'ff' || /^0*$/.test(trace ?? '') ? undefined : trace
+}
+
+/** Every route has its series from the start. */
+function announceRoutes(app: Hono<AppEnv>, observer: HttpObserver): void {
+  for (const { path, method } of app.routes) {
+    if (METHODS.includes(method)) observer.route(path, method)
   }
 }
 

@@ -94,6 +94,8 @@ export interface HttpLimits {
   maxQueue: number
   /** Milliseconds between the comments that keep a silent stream open. */
   pingIntervalMs: number
+  /** Milliseconds without the end of a step after which a busy engine counts as dead. */
+  healthTimeoutMs: number
   /** Responses that are kept for `previous_response_id`, and about how much memory they may take. */
   maxStoredResponses: number
   maxStoredBytes: number
@@ -104,6 +106,7 @@ export const DEFAULT_LIMITS: HttpLimits = {
   maxPrompts: 128,
   maxQueue: 1024,
   pingIntervalMs: 5000,
+  healthTimeoutMs: 120_000,
   maxStoredResponses: 1000,
   maxStoredBytes: 256 * 2 ** 20,
 }

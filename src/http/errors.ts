@@ -17,8 +17,14 @@ export function unavailable(message: string, code: string): ApiError {
  * The error a client gets to see. Anything but an ApiError is our fault: its stack goes to the log,
  * the client gets status 500 and the request id to report.
  */
-export function toApiError(error: unknown, requestId: string, log: Logger): ApiError {
-  if (error instanceof ApiError) return error
+export function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
+  const record = c.get('record')
+  const known = error instanceof ApiError ? error : ourFault(error, c.get('requestId'), record.log)
+  record.error = known
+  return known
+}
+
+function ourFault(error: unknown, requestId: string, log: Logger): ApiError {
   log.error('request failed', { error: error instanceof Error ? error : new Error(String(error)) })
   return new ApiError(500, `internal server error; request id ${requestId}`, {
     code: 'internal_error',
@@ -32,7 +38,7 @@ export function errorResponse(error: unknown, c: Context<AppEnv>): Response {
   const isGone = c.req.raw.signal.aborted
   // A body that broke off is the client's doing; and what fails after a reply was cut follows from that.
   if ((isGone && !record.hasBegun) || record.hasEnded) return hungUp()
-  const apiError = toApiError(error, c.get('requestId'), record.log)
+  const apiError = toApiError(error, c)
   return isGone ? hungUp() : jsonResponse(apiError)
 }
 

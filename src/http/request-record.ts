@@ -2,11 +2,16 @@
 // operator asked for that.
 
 import type { CacheUse, FinishReason, Output } from '../engine/request.ts'
+import type { ApiError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { ENDPOINTS, type EndedRequest, type Endpoint } from './observer.ts'
 import { PROBE_PATHS } from './system/probes.ts'
 
 /** How one choice of a request ended: as the model did, or because the client or the server left. */
 export type Ending = FinishReason | 'abort' | 'error'
+
+/** Of several choices the worst end stands for all. */
+const WORST_FIRST: readonly Ending[] = ['error', 'abort', 'length', 'stop']
 
 /** Most characters of prompts in one line. */
 const MAX_PROMPT = 2000
@@ -22,9 +27,17 @@ export class RequestRecord {
   completionTokens = 0
   cachedTokens = 0
   cacheWriteTokens = 0
+  /** The name of the model that generates; undefined for requests that do not. */
+  model: string | undefined
+  /** Most tokens that it may generate for each choice. */
+  maxTokens: number | undefined
+  /** What it ended with, if it failed, also in the midst of a stream. */
+  error: Pick<ApiError, 'status' | 'code'> | undefined
+  /** The longest that one of its choices waited for a slot, in milliseconds. */
+  #queuedMs: number | undefined
   readonly #started = performance.now()
   readonly #beginCallbacks: (() => void)[] = []
-  readonly #endCallbacks: (() => void)[] = []
+  readonly #endCallbacks: ((status: number) => void)[] = []
   #prompt: string | undefined
   readonly #endings = new Map<Ending, number>()
   #firstTokenMs: number | undefined
@@ -61,7 +74,7 @@ export class RequestRecord {
   }
 
   /** Calls back once the request has ended; for a stream that is after its last event. */
-  onEnd(callback: () => void): void {
+  onEnd(callback: (status: number) => void): void {
     this.#endCallbacks.push(callback)
   }
 
@@ -75,6 +88,9 @@ export class RequestRecord {
   addOutput(output: Output): void {
     if (output.tokens.length > 0) this.#firstTokenMs ??= this.#elapsedMs()
     this.completionTokens += output.tokens.length
+    if (output.queuedMs !== undefined) {
+      this.#queuedMs = Math.max(this.#queuedMs ?? 0, output.queuedMs)
+    }
   }
 
   /** Counts what the prefix cache did for one prompt, once that is known. */
@@ -93,24 +109,45 @@ export class RequestRecord {
     if (this.#hasEnded) return
     this.#hasEnded = true
     const generates = this.#endings.size > 0
-    const level = PROBE_PATHS.includes(this.path) && status === 200 ? 'debug' : 'info'
+    const level = PROBE_PATHS.includes(this.path) ? 'debug' : 'info'
     this.log[level]('request', {
       method: this.method,
       path: this.path.slice(0, 200),
       status,
+      model: generates ? this.model : undefined,
       stream: generates ? this.isStreaming : undefined,
       finish: generates ? Object.fromEntries(this.#endings) : undefined,
       prompt_tokens: generates ? this.promptTokens : undefined,
       cached_tokens: generates ? this.cachedTokens : undefined,
       completion_tokens: generates ? this.completionTokens : undefined,
+      queue_ms: this.#queuedMs === undefined ? undefined : tenths(this.#queuedMs),
       ttft_ms: this.#firstTokenMs,
       total_ms: this.#elapsedMs(),
       prompt: this.#prompt,
     })
-    for (const callback of this.#endCallbacks) callback()
+    for (const callback of this.#endCallbacks) callback(status)
+  }
+
+  /** What metrics count of it, once it has ended. */
+  figures(route: string, method: string, status: number): EndedRequest {
+    const endpoint: Endpoint | undefined = ENDPOINTS[route as keyof typeof ENDPOINTS]
+    const finish = WORST_FIRST.find((ending) => this.#endings.has(ending))
+    const generation = endpoint &&
+      finish && {
+        ...{ endpoint, finish, maxTokens: this.maxTokens },
+        promptTokens: this.promptTokens,
+        completionTokens: this.completionTokens,
+        ttftSeconds: this.#firstTokenMs === undefined ? undefined : this.#firstTokenMs / 1000,
+      }
+    const { error } = this
+    return { route, method, status, seconds: this.#elapsedMs() / 1000, error, generation }
   }
 
   #elapsedMs(): number {
-    return Math.round((performance.now() - this.#started) * 10) / 10
+    return tenths(performance.now() - this.#started)
   }
+}
+
+function tenths(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10
 }

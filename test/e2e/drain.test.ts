@@ -50,6 +50,47 @@ describe('SIGTERM', () => {
   )
 
   test(
+    'loses none of 20 open streams, running or queued',
+    async () => {
+      await using server = await startServer(['--max-num-seqs', '8', '--max-queue', '20'])
+      const tokens = (i: number) => 20 + i
+      const opened = Array.from({ length: 20 }, (_, i) =>
+        complete(server, {
+          ...{ max_tokens: tokens(i), stream: true },
+          stream_options: { include_usage: true },
+        }),
+      )
+      const streams = await Promise.all(opened)
+      server.process.kill('SIGTERM')
+      const texts = await Promise.all(streams.map((stream) => stream.text()))
+      for (const [i, text] of texts.entries()) {
+        expect(text).toContain(`"completion_tokens":${tokens(i)}`)
+        expect(text).toContain('"finish_reason":"length"')
+        expect(text).toEndWith('data: [DONE]\n\n')
+      }
+      expect(await server.process.exited).toBe(0)
+      expect(server.output()).toContain('all requests have ended')
+    },
+    TIMEOUT,
+  )
+
+  test(
+    'takes requests during --drain-delay while /ready says no',
+    async () => {
+      await using server = await startServer(['--drain-delay', '3600', '--shutdown-timeout', '0'])
+      server.process.kill('SIGTERM')
+      expect(await readyIs(server, 503)).toMatchObject({ status: 'draining' })
+      expect((await complete(server, { max_tokens: 1 })).status).toBe(200)
+      // The second signal is another one only if it does not come at once.
+      await Bun.sleep(600)
+      server.process.kill('SIGTERM')
+      expect(await server.process.exited).toBe(0)
+      expect(server.output()).toContain('SIGTERM again')
+    },
+    TIMEOUT,
+  )
+
+  test(
     'ends an idle server, whatever connections are open',
     async () => {
       await using server = await startServer(['--max-num-seqs', '1', '--shutdown-timeout', '3600'])

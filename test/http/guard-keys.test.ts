@@ -35,7 +35,7 @@ describe('without a key', () => {
     'GET //health',
     'GET /HEALTH',
     'GET /ready/x',
-    'GET /metrics',
+    'GET /metrics/x',
   ])('%s is 401', async (route) => {
     const [method, path] = route.split(' ')
     const { app, lines } = guarded()

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import Ajv2020 from 'ajv/dist/2020.js'
 import type { ChatTemplate } from '../../src/http/context.ts'
+import { PROBE_PATHS } from '../../src/http/system/probes.ts'
 import { guardedApp } from './guarded-app.ts'
 import { type Json, testApp } from './test-app.ts'
 
@@ -77,7 +78,8 @@ describe('the document', () => {
     expect(operations.map(([, operation]) => operation.operationId).sort()).toEqual([
       ...['countInputTokens', 'createChatCompletion', 'createCompletion', 'createResponse'],
       ...['deleteResponse', 'detokenize', 'detokenizeV1', 'getDocsPage', 'getHealth'],
-      ...['getOpenApiDocument', 'getReadiness', 'getVersion', 'listInputItems', 'listModels'],
+      ...['getHealthReadiness', 'getLiveness', 'getOpenApiDocument', 'getReadiness'],
+      ...['getVersion', 'listInputItems', 'listModels'],
       ...['retrieveModel', 'retrieveResponse', 'tokenize', 'tokenizeV1'],
     ])
   })
@@ -87,7 +89,7 @@ describe('the document', () => {
     const expected = [401, 500, 503]
     if (method === 'POST' || method === 'DELETE') expected.push(403)
     if (method === 'POST') expected.push(400, 413, 415)
-    const isProbe = path === '/health' || path === '/ready'
+    const isProbe = PROBE_PATHS.includes(path)
     expect(Object.keys(responses)).toEqual(
       expect.arrayContaining(isProbe ? ['503'] : expected.map(String)),
     )

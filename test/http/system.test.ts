@@ -42,12 +42,12 @@ describe('GET /health', () => {
   })
 
   test('is 503 with the reason once it does not', async () => {
-    const { app, engine, lines } = testApp()
+    const { app, engine, lines } = testApp({ logLevel: 'debug' })
     engine.state = { ...engine.state, fault: 'the GPU was lost' }
     const response = await app.request('/health')
     expect(response.status).toBe(503)
     expect(await json(response)).toEqual({ status: 'error', reason: 'the GPU was lost' })
-    expect(lines[0]).toMatchObject({ path: '/health', status: 503 })
+    expect(lines[0]).toMatchObject({ level: 'debug', path: '/health', status: 503 })
   })
 })
 
@@ -55,11 +55,31 @@ test('the reason of GET /health, which needs no key, tells nothing of the inside
   const { engine, runner } = await openFakeEngine({ onError: () => {} })
   runner.error = new Error('cannot read /srv/secret')
   await collect(engine.submit(makeRequest())).catch(() => {})
-  const response = health(engine)
+  const response = health(engine, 1000)
   expect(response.status).toBe(503)
   const { reason } = await json(response)
   expect(reason).toContain('log')
   expect(reason).not.toContain('secret')
+})
+
+describe('a GPU that does not come back', () => {
+  const limits = { healthTimeoutMs: 1000 }
+
+  test('makes GET /health 503, and says for how long', async () => {
+    const { app, engine } = testApp({ limits })
+    engine.state = { ...engine.state, silentMs: 2500 }
+    for (const path of ['/health', '/health/live']) {
+      const response = await app.request(path)
+      expect(response.status).toBe(503)
+      expect((await json(response)).reason).toBe('the GPU has not finished a step for 2 s')
+    }
+  })
+
+  test('has its time', async () => {
+    const { app, engine } = testApp({ limits })
+    engine.state = { ...engine.state, silentMs: 1000 }
+    expect((await app.request('/health')).status).toBe(200)
+  })
 })
 
 describe('GET /ready', () => {
@@ -91,7 +111,7 @@ test('GET /version', async () => {
 describe('while the model is loaded', () => {
   const app = createLoadingApp(createLogger({ write: () => {} }))
 
-  test.each(['/health', '/ready'])('%s says so', async (path) => {
+  test.each(['/health', '/ready', '/health/live', '/health/ready'])('%s says so', async (path) => {
     const response = await app.request(path)
     expect(response.status).toBe(503)
     expect(await json(response)).toEqual({ status: 'loading', reason: expect.any(String) })
@@ -194,7 +214,7 @@ describe('a fault', () => {
   })
 
   test('of a route outside the guards ends its request, too', async () => {
-    const { app, engine, lines } = testApp()
+    const { app, engine, lines } = testApp({ logLevel: 'debug' })
     engine.stats = () => {
       throw 'no Error'
     }
@@ -241,6 +261,7 @@ describe('the log', () => {
         method: 'POST',
         path: '/v1/completions',
         status: 200,
+        model: 'tales',
         stream: false,
         finish: { stop: 1 },
         prompt_tokens: 5,

@@ -68,6 +68,8 @@ export async function startGenerations(
   const { door, engine, grammars, tokenizer } = server
   const record = c.get('record')
   const { signal } = c.req.raw
+  record.model = server.model.ids[0]
+  record.maxTokens = Math.max(...plan.prompts.map(({ tokens }) => plan.maxTokens(tokens.length)))
   for (const { tokens } of plan.prompts) {
     record.addPrompt(() => tokenizer.decode(tokens, { skipSpecialTokens: false }))
   }

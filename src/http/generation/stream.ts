@@ -64,7 +64,7 @@ export function batchStream(
   return eventStream({
     ...events,
     pingIntervalMs: limits.pingIntervalMs,
-    errorBody: (error) => toApiError(error, c.get('requestId'), record.log).body(),
+    errorBody: (error) => toApiError(error, c).body(),
     onCancel: () => batch.abort(),
     onEnd: () => record.end(200),
   })

@@ -7,10 +7,16 @@ import { errorResponse, unavailable } from '../errors.ts'
 /** Counts the requests at work, so that the last one can be waited for. */
 export class Drain {
   #running = 0
+  #isAnnounced = false
   #isActive = false
   readonly #emptied = Promise.withResolvers<void>()
   /** By each request whose reply has not begun: ends its wait. */
   readonly #cuts = new Set<(reason: Error) => void>()
+
+  /** Whether the server is about to stop and says so to whoever asks if it is ready. */
+  get isAnnounced(): boolean {
+    return this.#isAnnounced
+  }
 
   /** Whether new work is refused. */
   get isActive(): boolean {
@@ -33,8 +39,14 @@ export class Drain {
     this.#settle()
   }
 
+  /** From here on the server is not ready any more, and still takes what comes. */
+  announce(): void {
+    this.#isAnnounced = true
+  }
+
   /** From here on new work is refused; resolves when no request is at work. */
   begin(): Promise<void> {
+    this.#isAnnounced = true
     this.#isActive = true
     this.#settle()
     return this.#emptied.promise

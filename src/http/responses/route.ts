@@ -110,7 +110,7 @@ async function follow(
     batch.abort()
     // A stream has begun with status 200: its events say what happened.
     if (!body.stream) throw error
-    writer.fail(toApiError(error, c.get('requestId'), c.get('record').log).body().error)
+    writer.fail(toApiError(error, c).body().error)
     return undefined
   }
   if (finish === undefined) return undefined

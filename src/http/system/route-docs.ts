@@ -68,6 +68,26 @@ const TOKENS = { count: 3, max_model_len: null, tokens: [1, 300, 301], token_str
 const RESPONSE_ID = idParameter('The id of the response')
 const RESPONSE_FAULT = { 404: 'No such response is stored' }
 
+function healthDocs(operationId: string) {
+  return describeRoute({
+    ...{ operationId, summary: 'Whether the server works, however busy it is', security: [] },
+    responses: {
+      200: reply('It works', { status: 'ok' }),
+      503: reply('It loads, or nothing runs any more', { status: 'error', reason: 'why' }),
+    },
+  })
+}
+
+function readyDocs(operationId: string) {
+  return describeRoute({
+    ...{ operationId, summary: 'Whether the server takes new requests', security: [] },
+    responses: {
+      200: reply('It does', { status: 'ready' }),
+      503: reply('It loads, shuts down, or failed', { status: 'draining', reason: 'why' }),
+    },
+  })
+}
+
 /** By handler; given to the routes of the app. */
 export const docs = {
   completions: describeRoute({
@@ -231,22 +251,19 @@ export const docs = {
       ...errors({ ...BODY_FAULTS, ...MODEL_FAULT }),
     },
   }),
-  health: describeRoute({
-    operationId: 'getHealth',
-    summary: 'Whether the server works, however busy it is',
+  health: healthDocs('getHealth'),
+  live: healthDocs('getLiveness'),
+  ready: readyDocs('getReadiness'),
+  healthReady: readyDocs('getHealthReadiness'),
+  metrics: describeRoute({
+    operationId: 'getMetrics',
+    summary: 'Metrics for Prometheus',
     security: [],
     responses: {
-      200: reply('It works', { status: 'ok' }),
-      503: reply('It loads, or nothing runs any more', { status: 'error', reason: 'why' }),
-    },
-  }),
-  ready: describeRoute({
-    operationId: 'getReadiness',
-    summary: 'Whether the server takes new requests',
-    security: [],
-    responses: {
-      200: reply('It does', { status: 'ready' }),
-      503: reply('It loads, shuts down, or failed', { status: 'draining', reason: 'why' }),
+      200: {
+        description: 'The text format 0.0.4',
+        content: { 'text/plain': { schema: { type: 'string' }, example: 'glaze_ready 1\n' } },
+      },
     },
   }),
   version: describeRoute({

@@ -7,17 +7,24 @@ import { RETRY_AFTER, unavailable } from '../errors.ts'
 import type { Drain } from '../guard/drain.ts'
 import { PROBE_PATHS } from './probes.ts'
 
-/** GET /health: 200 as long as the engine works, however busy it is; else 503 with the reason. */
-export function health(engine: Engine): Response {
-  const { fault } = engine.stats()
-  return fault === undefined ? Response.json({ status: 'ok' }) : notNow('error', fault)
+/**
+ * GET /health: 200 as long as the engine works, however busy it is; else 503 with the reason. A step
+ * that does not come back within `timeoutMs` is taken for one that never will.
+ */
+export function health(engine: Engine, timeoutMs: number): Response {
+  const { fault, silentMs } = engine.stats()
+  if (fault !== undefined) return notNow('error', fault)
+  if (silentMs > timeoutMs) {
+    return notNow('error', `the GPU has not finished a step for ${Math.floor(silentMs / 1000)} s`)
+  }
+  return Response.json({ status: 'ok' })
 }
 
 /** GET /ready: 200 if a request that came now would be taken; a full queue is no reason against. */
 export function ready(engine: Engine, drain: Drain): Response {
   const { fault } = engine.stats()
   if (fault !== undefined) return notNow('error', fault)
-  if (drain.isActive) return notNow('draining', 'the server is shutting down')
+  if (drain.isAnnounced) return notNow('draining', 'the server is shutting down')
   return Response.json({ status: 'ready' })
 }
 
