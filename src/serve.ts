@@ -5,18 +5,17 @@ import { basename, join, resolve } from 'node:path'
 import { version } from '../package.json'
 import type { ServeOptions } from './config.ts'
 import { type LoadedModel, loadModel } from './engine/load.ts'
-import { CheckpointError } from './errors.ts'
 import { openGrammars } from './grammar/grammars.ts'
 import { createApp, createLoadingApp, createMetricsApp, type GuardOptions } from './http/app.ts'
 import { readApiKeyFile } from './http/guard/api-keys.ts'
 import { Drain } from './http/guard/drain.ts'
 import { serveApp } from './http/serve.ts'
-import { findChatTemplates, readChatTemplate } from './loader/chat-templates.ts'
 import { createLogger, type Logger } from './log.ts'
-import { Observation, WEIGHTS } from './serve/observe.ts'
+import { chatTemplateOf } from './serve/chat-template.ts'
+import { Observation } from './serve/observe.ts'
+import { Progress } from './serve/progress.ts'
 import { Shutdown } from './serve/shutdown.ts'
-import { openChatTemplate } from './text/chat-template.ts'
-import type { Tokenizer } from './text/tokenizer.ts'
+import { invitation, startReport } from './serve/start-report.ts'
 
 /** The model that is served if none is named. */
 export const EMBEDDED_MODEL = join(import.meta.dir, '../models/checkpoints/tales-gla-5m')
@@ -154,32 +153,6 @@ async function guardOptions(options: ServeOptions, log: Logger) {
   return { apiKeys, allowedOrigins: allowOrigin, logPrompts }
 }
 
-/**
- * The template of the file that the operator gave, or else of the checkpoint. Throws for a file that
- * cannot be used; a checkpoint that has none of use is served without chats.
- */
-export async function chatTemplateOf(
-  folder: string,
-  file: string | undefined,
-  tokenizer: Pick<Tokenizer, 'bosTokenId' | 'eosTokenId' | 'display'>,
-  log: Logger,
-) {
-  const nameOf = (id: number | undefined) => (id === undefined ? undefined : tokenizer.display(id))
-  const tokens = {
-    bosToken: nameOf(tokenizer.bosTokenId),
-    eosToken: nameOf(tokenizer.eosTokenId),
-  }
-  if (file !== undefined) return openChatTemplate(await readChatTemplate(file), tokens)
-  try {
-    return openChatTemplate(await findChatTemplates(folder), tokens)
-  } catch (error) {
-    if (!(error instanceof CheckpointError)) throw error
-    const message = 'chats are refused: --chat-template FILE gives a template that can be used'
-    log.warn(message, { reason: error.message })
-    return undefined
-  }
-}
-
 async function load(
   folder: string,
   options: ServeOptions,
@@ -225,95 +198,4 @@ function recommendedSampling({ generationConfig }: LoadedModel) {
   const { doSample, temperature, topP, topK, minP, repetitionPenalty } = generationConfig
   if (doSample === false) return { temperature: 0, repetitionPenalty }
   return { temperature, topP, topK, minP, repetitionPenalty }
-}
-
-/** What runs where, a line for each part. */
-function startReport(model: LoadedModel, id: string, folder: string, milliseconds: number): string {
-  const { plan, gpu, tuning, decoder, maxLength } = model
-  const { adapter } = gpu
-  const rows: [string, string][] = [
-    ['model', `${id} (${model.modelType}, ${decoder.layers} layers) from ${folder}`],
-    [
-      'adapter',
-      `${adapter.name}${adapter.software ? ', on the CPU' : ''}; ` +
-        `${tuning.invariant ? 'batch-invariant ' : ''}${tuning.variant} kernels, ${WEIGHTS[tuning.weights]} weights`,
-    ],
-    [
-      'memory',
-      `weights ${bytes(plan.weightBytes)}, working memory ${bytes(plan.workBytes)}, ` +
-        `${plan.slots} slots of ${bytes(plan.slotBytes)}${describeCaches(model)}`,
-    ],
-    ['prefixes', describeSnapshots(plan)],
-    ['length', maxLength === undefined ? 'unbounded: a state has one size' : `${maxLength} tokens`],
-    [
-      'start',
-      `${(milliseconds / 1000).toFixed(1)} s, of them ${(model.warmUpMs / 1000).toFixed(1)} s warm-up`,
-    ],
-  ]
-  return rows.map(([name, text]) => `${name.padEnd(8)} ${text}`).join('\n')
-}
-
-/** What softmax layers cost, for hybrids. */
-function describeCaches({ plan, maxLength }: LoadedModel): string {
-  if (plan.cacheBytes === 0) return ''
-  return `, of them ${bytes(plan.cacheBytes)} for keys and values of up to ${maxLength} tokens (--max-model-len)`
-}
-
-function describeSnapshots({
-  snapshots,
-  hostSnapshots,
-  snapshotBytes,
-}: LoadedModel['plan']): string {
-  if (snapshots === 0) return 'none are kept (--prefix-cache-bytes)'
-  const host = hostSnapshots === 0 ? '' : ` and ${hostSnapshots} in host memory`
-  return `${snapshots} states of ${bytes(snapshotBytes)} are kept for reuse${host}`
-}
-
-function invitation(listening: string, id: string, needsKey: boolean): string {
-  // "Every address" is none that a client can call.
-  const url = listening.replace('//0.0.0.0:', '//127.0.0.1:')
-  const body = JSON.stringify({ model: id, prompt: 'Once upon a time', max_tokens: 64 })
-  const key = needsKey ? " -H 'authorization: Bearer KEY'" : ''
-  return [
-    `serving  ${url}/v1, described at ${url}/docs`,
-    '',
-    'Try it:',
-    `  curl ${url}/v1/completions${key} -H 'content-type: application/json' \\`,
-    `    -d '${body}'`,
-    '',
-  ].join('\n')
-}
-
-/** 1.5 MiB, 16 MiB, 13.5 GiB. */
-function bytes(count: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
-  let unit = 0
-  let value = count
-  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024
-  return `${unit === 0 || value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ${units[unit]}`
-}
-
-/** A line on stderr while weights load, for models that take longer than a moment. */
-class Progress {
-  /** When the first block was there: what came before says nothing of the rate. */
-  #first: { time: number; done: number } | undefined
-  #shown = 0
-
-  show(done: number, total: number): void {
-    const now = performance.now()
-    this.#first ??= { time: now, done }
-    const seconds = (now - this.#first.time) / 1000
-    const interval = process.stderr.isTTY ? 200 : 5000
-    if (seconds < 1 || now - this.#shown < interval) return
-    this.#shown = now
-    const rate = (done - this.#first.done) / seconds
-    const left = (total - done) / Math.max(rate, 1)
-    const line =
-      `loading  ${bytes(done)} of ${bytes(total)}, ${bytes(rate)}/s, ` + `${Math.ceil(left)} s left`
-    process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`)
-  }
-
-  end(): void {
-    if (this.#shown > 0 && process.stderr.isTTY) process.stderr.write('\r\x1b[K')
-  }
 }

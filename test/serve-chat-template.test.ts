@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError, ConfigError } from '../src/errors.ts'
 import { createLogger } from '../src/log.ts'
-import { chatTemplateOf } from '../src/serve.ts'
+import { chatTemplateOf } from '../src/serve/chat-template.ts'
 import { TempFolder } from './helpers/temp-folder.ts'
 
 const tokenizer = { bosTokenId: 1, eosTokenId: 2, display: (id: number) => `<${id}>` }

@@ -10,6 +10,7 @@ import { createApp } from '../../../src/http/app.ts'
 import { serveApp } from '../../../src/http/serve.ts'
 import { readChatTemplate } from '../../../src/loader/chat-templates.ts'
 import { createLogger } from '../../../src/log.ts'
+import { Observation } from '../../../src/serve/observe.ts'
 import { openChatTemplate } from '../../../src/text/chat-template.ts'
 import { Tokenizer } from '../../../src/text/tokenizer.ts'
 import { CHAT_TEMPLATE } from '../../helpers/chat-server.ts'
@@ -38,12 +39,14 @@ const copies = await StateCopies.create(buffers, runner.decoder, memory)
 const tables = { load: () => {}, writeMask: () => {} }
 const admission = new PrefixAdmission(new PrefixCache({ exact: true, memory }), copies, tables)
 const log = createLogger({ level: 'warn' })
+const observation = new Observation({ modelName: 'bench', compat: 'none', log })
 const engine = new GlazeEngine(runner, admission, {
   tokenizer,
   eosTokenIds: [],
   maxLength: undefined,
   promptTokens: PROMPT_TOKENS,
   scoredTokens: PROMPT_TOKENS,
+  observer: observation.engine,
   onError: (message, error) => log.error(message, { error }),
 })
 const app = createApp({
@@ -56,6 +59,8 @@ const app = createApp({
     eosToken: undefined,
   }),
   model: { ids: ['bench'], created: 0 },
+  metrics: observation,
+  observer: observation.http,
   // Clients count events; none may be there that is no token.
   limits: { pingIntervalMs: 2 ** 30 },
 })

@@ -1,0 +1,28 @@
+// How far a model is loaded.
+
+import { bytes } from './bytes.ts'
+
+/** A line on stderr while weights load, for models that take longer than a moment. */
+export class Progress {
+  /** When the first block was there: what came before says nothing of the rate. */
+  #first: { time: number; done: number } | undefined
+  #shown = 0
+
+  show(done: number, total: number): void {
+    const now = performance.now()
+    this.#first ??= { time: now, done }
+    const seconds = (now - this.#first.time) / 1000
+    const interval = process.stderr.isTTY ? 200 : 5000
+    if (seconds < 1 || now - this.#shown < interval) return
+    this.#shown = now
+    const rate = (done - this.#first.done) / seconds
+    const left = (total - done) / Math.max(rate, 1)
+    const line =
+      `loading  ${bytes(done)} of ${bytes(total)}, ${bytes(rate)}/s, ` + `${Math.ceil(left)} s left`
+    process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`)
+  }
+
+  end(): void {
+    if (this.#shown > 0 && process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+  }
+}
