@@ -38,13 +38,17 @@ rm -rf "$work/base"
 
 say 'building the image'
 passed=()
-# A machine behind a registry of its own says so in npm's configuration, which Bun reads, too.
-[ -z "${NPM_CONFIG_USERCONFIG:-}" ] || passed+=(--volume "$NPM_CONFIG_USERCONFIG:/root/.npmrc:ro")
+npmrc="$work/npmrc"
+cat "${NPM_CONFIG_USERCONFIG:-/dev/null}" > "$npmrc"
 if [ -n "${NODE_EXTRA_CA_CERTS:-}" ]; then
-  # Where Debian's ca-certificates looks for more of them.
-  extra=/usr/local/share/ca-certificates/extra.crt
-  passed+=(--volume "$NODE_EXTRA_CA_CERTS:$extra:ro" --env "NODE_EXTRA_CA_CERTS=$extra")
+  # Where Debian's ca-certificates looks for more of them, each in a file of its own.
+  mkdir "$work/ca"
+  awk -v folder="$work/ca" '/BEGIN CERT/ { n++ } n { print > (folder "/" n ".crt") }' "$NODE_EXTRA_CA_CERTS"
+  printf '\ncafile=/etc/ssl/certs/ca-certificates.crt\n' >> "$npmrc"
+  passed+=(--volume "$work/ca:/usr/local/share/ca-certificates:ro")
 fi
+# A machine behind a registry of its own says so in npm's configuration, which Bun reads, too.
+passed+=(--volume "$npmrc:/root/.npmrc:ro")
 image bud --isolation chroot --network host --pull-never --format docker -t glaze "${passed[@]}" . \
   > "$work/build.log" 2>&1 || { tail -30 "$work/build.log" >&2; fail 'the build'; }
 image images --format '{{.Name}} {{.Size}}' | grep '/glaze '
