@@ -110,7 +110,7 @@ describe('glaze serve', () => {
       const again = setInterval(() => server.process.kill('SIGTERM'), 20)
       expect(await server.process.exited).toBe(0)
       clearInterval(again)
-      expect(server.output()).toContain('waiting for running requests')
+      expect(server.output()).toContain('SIGTERM again: cutting what still runs')
     },
     TIMEOUT,
   )

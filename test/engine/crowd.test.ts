@@ -100,7 +100,8 @@ async function read(generation: Generation, most: number | undefined): Promise<O
 }
 
 /** What must not depend on the company; use of the cache does. */
-const answer = (outputs: readonly Output[]) => outputs.map(({ cache, ...rest }) => rest)
+/** What a client gets, without what depends on who else is there. */
+const answer = (outputs: readonly Output[]) => outputs.map(({ cache, queuedMs, ...rest }) => rest)
 
 async function alone(single: GenerationRequest, most: number | undefined): Promise<Output[]> {
   const { engine } = await openFakeEngine({ slots: 1, scoredTokens: 64 })

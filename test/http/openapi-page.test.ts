@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
+import { PROBE_PATHS } from '../../src/http/system/probes.ts'
 import { guardedApp } from './guarded-app.ts'
 import { type Json, testApp } from './test-app.ts'
 
@@ -100,7 +101,8 @@ test('with API keys, examples have one and probes need none', async () => {
   const guarded = await (await app.request('/docs', { headers: { 'x-api-key': 'secret' } })).text()
   expect(guarded).not.toContain('secret')
   for (const section of guarded.split('<section').slice(1)) {
-    const isOpen = /<code>GET \/(health|ready)</.test(section)
+    const [, path] = /<code>GET ([^<]+)</.exec(section) ?? []
+    const isOpen = PROBE_PATHS.includes(path)
     expect(section.includes('Bearer KEY')).toBe(!isOpen)
     expect(section.includes('Needs no key')).toBe(isOpen)
   }

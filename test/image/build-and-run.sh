@@ -56,10 +56,11 @@ image images --format '{{.Name}} {{.Size}}' | grep '/glaze '
 say 'running it'
 container=$(image from --pull-never localhost/glaze)
 root=$(image mount "$container")
+chroot=$(command -v chroot)
 port=18741
 inside() {
   env -i PATH=/usr/local/bin:/usr/bin:/bin XDG_CACHE_HOME=/data/cache GLAZE_HOST=127.0.0.1 GLAZE_PORT=$port \
-    chroot --userspec=1000:1000 "$root" sh -c "cd /app && exec $1"
+    "$chroot" --userspec=1000:1000 "$root" sh -c "cd /app && exec $1"
 }
 mount --bind /dev "$root/dev"; mount --bind /proc "$root/proc" 
 trap 'umount "$root/dev" "$root/proc" 2> /dev/null || true; cleanup' EXIT
