@@ -146,6 +146,10 @@ describe('on a tiny model', () => {
     for (const row of json.rows) {
       expect(row.ratio).toBeCloseTo(row.tokenMs / row.stepMs, 9)
       expect(row.tokensPerSecond).toBeGreaterThan(0)
+      for (const { p50, p90, p99 } of [row.ttftMs, row.itlMs]) {
+        expect([p50, p90, p99]).toEqual([p50, p90, p99].sort((a, b) => a - b))
+        expect(p50).toBeGreaterThan(0)
+      }
     }
   }, 60_000)
 

@@ -1,6 +1,9 @@
 // What the bench makes of streams: figures, and what it reads off the wire.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { type Mark, readStreams, streamFigures } from './streams.ts'
+import { latencies, type Mark, readStreams, streamFigures } from './streams.ts'
+
+/** Figures of streams by their marks. */
+const figuresOf = (...streams: Mark[][]) => streamFigures(streams.map((marks) => ({ marks })))
 
 /** A stream with so many tokens, one every `ms` from `start` on. */
 function steady(start: number, ms: number, tokens: number): Mark[] {
@@ -9,7 +12,7 @@ function steady(start: number, ms: number, tokens: number): Mark[] {
 
 describe('figures', () => {
   test('of one stream are those of its whole length', () => {
-    const figures = streamFigures([steady(7, 10, 101)])
+    const figures = figuresOf(steady(7, 10, 101))
     expect(figures.tokenMs).toBeCloseTo(10, 9)
     expect(figures.tokensPerSecond).toBeCloseTo(100, 9)
   })
@@ -18,7 +21,7 @@ describe('figures', () => {
     // The second one begins when the first has had ten tokens alone, twice as fast.
     const alone = steady(0, 5, 10)
     const beside = steady(50, 10, 51).map(({ at, tokens }) => ({ at, tokens: tokens + 10 }))
-    const figures = streamFigures([[...alone, ...beside], steady(50, 10, 51)])
+    const figures = figuresOf([...alone, ...beside], steady(50, 10, 51))
     expect(figures.tokenMs).toBeCloseTo(10, 9)
     expect(figures.tokensPerSecond).toBeCloseTo(200, 9)
   })
@@ -26,16 +29,33 @@ describe('figures', () => {
   test('do not depend on which tokens have a text', () => {
     const all = steady(0, 10, 101)
     const some = all.filter(({ tokens }) => tokens === 34 || tokens % 40 === 0 || tokens === 101)
-    const figures = streamFigures([all, some])
+    const figures = figuresOf(all, some)
     expect(figures.tokenMs).toBeCloseTo(10, 9)
     expect(figures.tokensPerSecond).toBeCloseTo(200, 9)
   })
 
   test('need streams that run together', () => {
     const message = 'the streams did not run together: have all ids of the vocabulary a text?'
-    expect(() => streamFigures([steady(0, 10, 11), steady(200, 10, 11)])).toThrow(message)
-    expect(() => streamFigures([steady(0, 10, 11), [{ at: 100, tokens: 11 }]])).toThrow(message)
+    expect(() => figuresOf(steady(0, 10, 11), steady(200, 10, 11))).toThrow(message)
+    expect(() => figuresOf(steady(0, 10, 11), [{ at: 100, tokens: 11 }])).toThrow(message)
   })
+})
+
+test('latencies are those of requests and of tokens', () => {
+  const late = [
+    { at: 50, tokens: 1 },
+    { at: 90, tokens: 3 },
+  ]
+  const { ttftMs, itlMs } = latencies([
+    { sent: 10, marks: steady(20, 10, 100) },
+    { sent: 20, marks: late },
+  ])
+  expect(ttftMs.p50).toBe(20)
+  expect(ttftMs.p90).toBeCloseTo(28, 9)
+  expect(itlMs.p50).toBe(10)
+  // Two tokens in 40 ms, the only ones that came more slowly than 10 ms.
+  expect(itlMs.p99).toBeGreaterThanOrEqual(10)
+  expect(itlMs.p99).toBeLessThanOrEqual(20)
 })
 
 describe('reading', () => {
@@ -64,7 +84,8 @@ describe('reading', () => {
 
   test('each chunk with new tokens leaves a mark', async () => {
     const streams = await read('gaps')
-    expect(streams.map((marks) => marks.map(({ tokens }) => tokens))).toEqual([
+    for (const { sent, marks } of streams) expect(sent).toBeLessThan(marks[0].at)
+    expect(streams.map(({ marks }) => marks.map(({ tokens }) => tokens))).toEqual([
       [1, 5, 6],
       [1, 5, 6],
     ])

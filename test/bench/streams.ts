@@ -1,10 +1,26 @@
 // Streams of /v1/completions as a client sees them, with nothing but fetch.
+import { quantile } from './statistics.ts'
 
 /** What a stream had brought by a time. */
 export interface Mark {
   /** Milliseconds of performance.now(). */
   at: number
   tokens: number
+}
+
+/** A stream that was read to its end. */
+export interface StreamRun {
+  /** When its request was sent, in milliseconds of performance.now(). */
+  sent: number
+  /** Its chunks that brought tokens, in order. */
+  marks: Mark[]
+}
+
+/** Milliseconds that half, nine tenths and 99 % keep. */
+export interface Percentiles {
+  p50: number
+  p90: number
+  p99: number
 }
 
 /** The part of a chunk that is read here. */
@@ -15,10 +31,9 @@ interface Chunk {
 
 /**
  * Opens streams at once, each of `tokens` tokens, and reads them to their ends.
- * @returns for each stream the marks of its chunks that brought tokens, in order
  * @throws Error for a reply that is no stream or ends early
  */
-export function readStreams(url: string, streams: number, tokens: number): Promise<Mark[][]> {
+export function readStreams(url: string, streams: number, tokens: number): Promise<StreamRun[]> {
   return Promise.all(Array.from({ length: streams }, (_, i) => readStream(url, 400 + i, tokens)))
 }
 
@@ -27,10 +42,11 @@ export function readStreams(url: string, streams: number, tokens: number): Promi
  * while all of them run: from the last one's first chunk to the first one's last.
  * @throws Error if there is no such time
  */
-export function streamFigures(streams: readonly (readonly Mark[])[]): {
+export function streamFigures(runs: readonly Pick<StreamRun, 'marks'>[]): {
   tokenMs: number
   tokensPerSecond: number
 } {
+  const streams = runs.map(({ marks }) => marks)
   const begin = Math.max(...streams.map((marks) => marks[0].at))
   const end = Math.min(...streams.map((marks) => marks[marks.length - 1].at))
   if (begin >= end) {
@@ -45,6 +61,25 @@ export function streamFigures(streams: readonly (readonly Mark[])[]): {
   }
 }
 
+/**
+ * From the request to the first token, and from chunk to chunk for each token that it brings: what a
+ * reader waits for.
+ */
+export function latencies(runs: readonly StreamRun[]): { ttftMs: Percentiles; itlMs: Percentiles } {
+  const between = runs.flatMap(({ marks }) =>
+    marks.slice(1).map(({ at, tokens }, i) => (at - marks[i].at) / (tokens - marks[i].tokens)),
+  )
+  return {
+    ttftMs: percentiles(runs.map(({ sent, marks }) => marks[0].at - sent)),
+    itlMs: percentiles(between),
+  }
+}
+
+function percentiles(values: readonly number[]): Percentiles {
+  const [p50, p90, p99] = [0.5, 0.9, 0.99].map((share) => quantile(values, share))
+  return { p50, p90, p99 }
+}
+
 /** Tokens that a stream had brought by a time, between two chunks a share of the later one's. */
 function tokensBy(marks: readonly Mark[], time: number): number {
   const next = marks.findIndex(({ at }) => at > time)
@@ -53,7 +88,8 @@ function tokensBy(marks: readonly Mark[], time: number): number {
   return from.tokens + ((to.tokens - from.tokens) * (time - from.at)) / (to.at - from.at)
 }
 
-async function readStream(url: string, id: number, tokens: number): Promise<Mark[]> {
+async function readStream(url: string, id: number, tokens: number): Promise<StreamRun> {
+  const sent = performance.now()
   const response = await fetch(`${url}/v1/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -79,7 +115,7 @@ async function readStream(url: string, id: number, tokens: number): Promise<Mark
     seen = Math.max(seen, count)
   }
   if (seen !== tokens) throw new Error(`a stream ended after ${seen} of ${tokens} tokens`)
-  return marks
+  return { sent, marks }
 }
 
 /** The data of server-sent events up to [DONE]. */

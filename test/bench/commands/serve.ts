@@ -6,7 +6,13 @@ import { loadForBench, type ModelFolder, openModelFolder } from '../load.ts'
 import { command, listOf, MODEL_OPTIONS, type ModelOptions } from '../options.ts'
 import { describeRun, number, table, writeReport } from '../report.ts'
 import { median } from '../statistics.ts'
-import { readStreams, streamFigures } from '../streams.ts'
+import {
+  latencies,
+  type Percentiles,
+  readStreams,
+  type StreamRun,
+  streamFigures,
+} from '../streams.ts'
 import { CLOCKS_MS } from '../timing.ts'
 import { nameAllIds } from '../vocabulary.ts'
 
@@ -33,6 +39,9 @@ interface ServeRow {
   stepMs: number
   /** tokenMs over stepMs. */
   ratio: number
+  /** From a request to its first token, all streams opened at once, and from token to token. */
+  ttftMs: Percentiles
+  itlMs: Percentiles
 }
 
 export const serve = command(
@@ -79,16 +88,20 @@ async function measureServer(
   for (const { sequences, gpuMs, stepMs: hostMs } of steps) {
     await readStreams(server.url, sequences, options.tokens)
     const rounds: ReturnType<typeof streamFigures>[] = []
+    const runs: StreamRun[] = []
     for (let i = 0; i < options.rounds; i++) {
       // As the steps were: after a while of work.
       const end = performance.now() + (software ? 0 : CLOCKS_MS)
       while (performance.now() < end) await readStreams(server.url, sequences, options.tokens)
-      rounds.push(streamFigures(await readStreams(server.url, sequences, options.tokens)))
+      const round = await readStreams(server.url, sequences, options.tokens)
+      rounds.push(streamFigures(round))
+      runs.push(...round)
     }
     const stepMs = gpuMs ?? hostMs
     const tokenMs = median(rounds.map((round) => round.tokenMs))
     const tokensPerSecond = median(rounds.map((round) => round.tokensPerSecond))
-    rows.push({ streams: sequences, tokenMs, tokensPerSecond, stepMs, ratio: tokenMs / stepMs })
+    const ratio = tokenMs / stepMs
+    rows.push({ streams: sequences, tokenMs, tokensPerSecond, stepMs, ratio, ...latencies(runs) })
   }
   return rows
 }
@@ -108,13 +121,28 @@ function serverArguments({ options }: ModelFolder): string[] {
 
 function serveTable(rows: readonly ServeRow[]): string {
   return table(
-    ['streams', 'tokens/s', 'ms a token', 'step ms', 'ratio'],
+    [
+      'streams',
+      'tokens/s',
+      'ms a token',
+      'step ms',
+      'ratio',
+      'TTFT p50, p90, p99',
+      'ITL p50, p90, p99',
+    ],
     rows.map((row) => [
       `${row.streams}`,
       number(row.tokensPerSecond),
       number(row.tokenMs),
       number(row.stepMs),
       number(row.ratio),
+      threeOf(row.ttftMs),
+      threeOf(row.itlMs),
     ]),
   )
+}
+
+/** Milliseconds. */
+function threeOf({ p50, p90, p99 }: Percentiles): string {
+  return [p50, p90, p99].map(number).join(', ')
 }
