@@ -15,10 +15,13 @@ done
 work=$(mktemp -d)
 server=
 container=
+root=
 cleanup() {
-  [ -z "$server" ] || kill "$server" 2> /dev/null || true
+  [ -z "$server" ] || kill -KILL "$server" 2> /dev/null || true
+  # Lazily, for whatever still uses them: nothing of the machine's own may be under what is removed.
+  for mounted in ${root:+"$root/dev" "$root/proc"}; do umount --lazy "$mounted" 2> /dev/null || true; done
   [ -z "$container" ] || image rm "$container" > /dev/null 2>&1 || true
-  rm -rf "$work"
+  rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
 
@@ -58,12 +61,13 @@ container=$(image from --pull-never localhost/glaze)
 root=$(image mount "$container")
 chroot=$(command -v chroot)
 port=18741
+# Takes the place of the shell that calls it: signals reach the server itself.
 inside() {
-  env -i PATH=/usr/local/bin:/usr/bin:/bin XDG_CACHE_HOME=/data/cache GLAZE_HOST=127.0.0.1 GLAZE_PORT=$port \
+  exec env -i PATH=/usr/local/bin:/usr/bin:/bin XDG_CACHE_HOME=/data/cache GLAZE_HOST=127.0.0.1 GLAZE_PORT=$port \
     "$chroot" --userspec=1000:1000 "$root" sh -c "cd /app && exec $1"
 }
-mount --bind /dev "$root/dev"; mount --bind /proc "$root/proc" 
-trap 'umount "$root/dev" "$root/proc" 2> /dev/null || true; cleanup' EXIT
+mount --bind /dev "$root/dev"
+mount --bind /proc "$root/proc"
 [ "$(image inspect --format '{{.OCIv1.Config.User}}' localhost/glaze)" = 1000:1000 ] || fail 'it runs as root'
 inside 'bun src/main.ts serve' > "$work/log" 2>&1 &
 server=$!
@@ -88,9 +92,9 @@ reply=$(inside "bun -e \"
 say 'it answers with the golden text'
 
 check=$(sed -n 's/^  CMD \["bun", "-e", "\(.*\)"\]$/\1/p' Dockerfile)
-inside "bun -e \"$check\"" || fail 'the health check says no'
-inside 'sh -c "touch src/x" 2> /dev/null' && fail 'the user can write to the application'
-inside 'touch /data/x' || fail 'the user cannot write to /data'
+(inside "bun -e \"$check\"") || fail 'the health check says no'
+(inside 'sh -c "touch src/x" 2> /dev/null') && fail 'the user can write to the application'
+(inside 'touch /data/x') || fail 'the user cannot write to /data'
 
 kill -TERM "$server"
 code=0; wait "$server" || code=$?
