@@ -105,9 +105,13 @@ describe('glaze serve', () => {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ prompt: 'Once', max_tokens: 1e6, stream: true, ignore_eos: true }),
       })
-      await response.body!.getReader().read()
       // One wish until it is old enough, then a second one.
       const again = setInterval(() => server.process.kill('SIGTERM'), 20)
+      const events = (await response.text()).trimEnd().split('\n\n')
+      expect(JSON.parse(events.at(-1)!.slice('data: '.length))).toMatchObject({
+        error: { type: 'unavailable_error', code: 'request_aborted' },
+      })
+      expect(events.length).toBeGreaterThan(1)
       expect(await server.process.exited).toBe(0)
       clearInterval(again)
       expect(server.output()).toContain('SIGTERM again: cutting what still runs')

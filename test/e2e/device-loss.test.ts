@@ -6,11 +6,16 @@ import { runScript } from '../helpers/command.ts'
 const run = (moment: string) => runScript('test/helpers/lose-device.ts', [moment])
 
 describe.skipIf(!softwareDriverSupported())('the device is lost', () => {
-  test('while the model loads', async () => {
-    const { stderr, code } = await run('loading')
-    expect(stderr).toContain('glaze: the GPU device was lost while loading: lost on purpose')
-    expect(code).toBe(1)
-  }, 60_000)
+  test(
+    'while the model loads',
+    async () => {
+      const { stderr, code } = await run('loading')
+      expect(stderr).toContain('glaze: the GPU device was lost while loading: lost on purpose')
+      expect(code).toBe(1)
+      // On a busy machine Dawn now and then ends the process itself in the midst of an upload.
+    },
+    { timeout: 60_000, retry: 2 },
+  )
 
   test('while nothing runs', async () => {
     const { stderr, code } = await run('idle')
