@@ -1,16 +1,14 @@
-// The commands and the options of each: one table gives the flag, the GLAZE_ variable, the default,
-// the check and the help text. `options.ts` reads them.
+// The options of each command: one table gives the flag, the GLAZE_ variable, the default, the check,
+// the help text and the README's part. `options.ts` reads them, for `command-line.ts`.
 
 import { z } from 'zod'
 import { LOG_FORMATS, LOG_LEVELS } from './log.ts'
 import {
   byteCount,
   commaSeparated,
-  describeOptions,
   type OptionTable,
   type OptionValues,
   orAuto,
-  parseOptions,
   seconds,
   text,
   truth,
@@ -111,11 +109,11 @@ export const SERVE_OPTIONS = {
     type: truth,
     fallback: 'false',
   },
-  noAutotune: {
-    help: 'Take the kernels that are the fastest on the GPUs that glaze was developed on. Otherwise the first start on another GPU measures for some seconds, and the result is kept in the cache folder.',
+  autotune: {
+    help: 'Measure on the first start on a GPU which kernels are the fastest there, for some seconds; the result is kept in the cache folder. Otherwise those are taken that are the fastest on the GPUs that glaze was developed on.',
     expects: 'true or false',
     type: truth,
-    fallback: 'false',
+    fallback: 'true',
   },
   kernels: {
     help: 'Kernel variants to use: subgroup is fast on GPUs, plain needs no subgroups or barriers.',
@@ -318,66 +316,10 @@ export const EVAL_OPTIONS = {
 
 export type EvalOptions = OptionValues<typeof EVAL_OPTIONS>
 
-/** What the command line asks for. */
-export type Command =
-  | { command: 'serve'; options: ServeOptions }
-  | { command: 'eval'; options: EvalOptions }
-  | { command: 'help'; text: string }
-  | { command: 'version' }
-
-/**
- * Reads the arguments after the program's name, and the environment.
- * Throws ConfigError for anything unknown, misspelt or out of range.
- */
-export function parseCommandLine(
-  argv: readonly string[],
-  env: Record<string, string | undefined>,
-): Command {
-  const isEval = argv[0] === 'eval'
-  const args = isEval || argv[0] === 'serve' ? argv.slice(1) : argv
-  const beforeTerminator = args.slice(0, [...args, '--'].indexOf('--'))
-  const has = (...names: string[]) => beforeTerminator.some((arg) => names.includes(arg))
-  if (has('--help', '-h') || argv[0] === 'help') {
-    return { command: 'help', text: isEval ? evalHelpText() : helpText() }
-  }
-  if (has('--version', '-V') || argv[0] === 'version') return { command: 'version' }
-  return isEval
-    ? { command: 'eval', options: parseOptions(EVAL_OPTIONS, args, env, SERVE_OPTIONS) }
-    : { command: 'serve', options: parseOptions(SERVE_OPTIONS, args, env, EVAL_OPTIONS) }
-}
-
 /** Whether a browser would send this text as the origin of some page; `*` stands for all. */
 function isOrigin(given: string): boolean {
   if (given === '*') return true
   // Applications in a web view have schemes of their own, which URL gives no origin.
   if (!/^https?:/.test(given)) return /^[a-z][a-z\d+.-]*:\/\/[a-z\d.-]+(:\d+)?$/.test(given)
   return !given.includes('*') && URL.parse(given)?.origin === given
-}
-
-function helpText(): string {
-  return [
-    'Serves gated linear-attention language models over the OpenAI HTTP API.',
-    '',
-    'Usage: glaze [serve] [MODEL] [options]',
-    '       glaze eval [MODEL] [options]     perplexity of a text; eval --help says more',
-    '',
-    'Options, each with its environment variable; a flag wins over its variable:',
-    ...describeOptions(SERVE_OPTIONS),
-    '  -h, --help\n      Print this text.',
-    '  -V, --version\n      Print the version.',
-    '',
-  ].join('\n')
-}
-
-function evalHelpText(): string {
-  return [
-    'Perplexity of a text: the text is cut into windows, each is scored from an empty state.',
-    '',
-    'Usage: glaze eval [MODEL] [--text FILE] [options]',
-    '',
-    'Options, each with its environment variable; a flag wins over its variable:',
-    ...describeOptions(EVAL_OPTIONS),
-    '  -h, --help\n      Print this text.',
-    '',
-  ].join('\n')
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env bun
 // The command: reads the command line, runs what it asks for, turns errors into one line.
 import { version } from '../package.json'
-import { parseCommandLine } from './config.ts'
+import { parseCommandLine } from './command-line.ts'
 import { OperatorError } from './errors.ts'
 import { evaluate } from './eval.ts'
+import { check } from './serve/check.ts'
 import { serve } from './serve.ts'
 
 async function main(): Promise<number> {
@@ -17,6 +18,8 @@ async function main(): Promise<number> {
       return 0
     case 'serve':
       return serve(command.options)
+    case 'check':
+      return check(command.options, command.settings)
     case 'eval':
       return evaluate(command.options)
   }

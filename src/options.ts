@@ -85,27 +85,67 @@ export function byteCount(min: number) {
     .pipe(z.number().min(min).max(Number.MAX_SAFE_INTEGER))
 }
 
+/** What else may be written besides the options of a table. */
+export interface Surroundings {
+  /** Options of other commands, whose variables may be set and mean nothing here. */
+  others?: OptionTable
+  /** Flags that are read elsewhere, such as --help. */
+  switches?: readonly string[]
+  /** What to do in place of a flag that other servers have. */
+  hints?: ReadonlyMap<string, string>
+}
+
+/** Where the value of an option comes from. */
+export interface Setting {
+  flag: string
+  /** As it was written; a secret is masked, and without a value it says what happens then. */
+  value: string
+  /** The flag or variable that gave it, the placeholder of an argument, or `default`. */
+  source: string
+}
+
 /**
  * Resolves the options of one table from flags, GLAZE_ variables and defaults.
- * @param others options of other commands, whose variables may be set and mean nothing here
+ * Throws ConfigError for anything unknown, misspelt or out of range.
  */
 export function parseOptions<T extends OptionTable>(
   table: T,
   args: readonly string[],
   env: Record<string, string | undefined>,
-  others: OptionTable = {},
+  around: Surroundings = {},
 ): OptionValues<T> {
-  const given = { ...fromEnvironment(table, env, others), ...fromFlags(table, args) }
-  const values = Object.entries(table).map(([key, option]) => {
-    const { value, source } = given[key] ?? { value: option.fallback, source: flagOf(key) }
-    const parsed = option.type.safeParse(value)
-    if (parsed.success) return [key, parsed.data]
-    const shown = value === undefined ? 'missing' : JSON.stringify(value)
-    const found = option.secret ? '' : ` is ${shown}`
-    throw new ConfigError(`${source}${found}: expected ${option.expects}`)
-  })
-  return Object.fromEntries(values)
+  return resolveOptions(table, args, env, around).values
 }
+
+/** Like `parseOptions`, and says where each value comes from, in the order of the table. */
+export function resolveOptions<T extends OptionTable>(
+  table: T,
+  args: readonly string[],
+  env: Record<string, string | undefined>,
+  around: Surroundings = {},
+): { values: OptionValues<T>; settings: Setting[] } {
+  const given = { ...fromEnvironment(table, env, around), ...fromFlags(table, args, around) }
+  const values: Record<string, unknown> = {}
+  const settings: Setting[] = []
+  for (const [key, option] of Object.entries(table)) {
+    const flag = flagOf(key)
+    const { value, source } = given[key] ?? { value: option.fallback, source: flag }
+    const parsed = option.type.safeParse(value)
+    if (!parsed.success) {
+      const shown = value === undefined ? 'missing' : JSON.stringify(value)
+      const found = option.secret ? '' : ` is ${shown}`
+      throw new ConfigError(`${source}${found}: expected ${option.expects}`)
+    }
+    values[key] = parsed.data
+    const isGiven = given[key] !== undefined
+    const text = isGiven && option.secret ? MASK : (value ?? option.otherwise ?? '')
+    settings.push({ flag, value: text, source: isGiven ? source : 'default' })
+  }
+  return { values: values as OptionValues<T>, settings }
+}
+
+/** Stands for a secret that is set. */
+const MASK = '***'
 
 /**
  * The help text of each option, in the order of the table.
@@ -113,19 +153,21 @@ export function parseOptions<T extends OptionTable>(
  */
 export function describeOptions(table: OptionTable, variables = true): string[] {
   return Object.entries(table).map(([key, option]) => {
-    const flag = flagOf(key)
-    const usage = isBoolean(option) ? `${flag}, ${negationOf(flag)}` : `${flag} ${option.value}`
     const otherwise = option.fallback ?? option.otherwise
     const notes = [variables && variableOf(key), otherwise && `default: ${otherwise}`]
     const note = notes.filter(Boolean).join(', ')
-    return `  ${usage}\n      ${option.help}${note && `\n      [${note}]`}`
+    return `  ${usageOf(key, option)}\n      ${option.help}${note && `\n      [${note}]`}`
   })
 }
 
 /** A value and the name of where it was found, for messages. */
 type Given = Record<string, { value: string; source: string }>
 
-function fromFlags(table: OptionTable, args: readonly string[]): Given {
+function fromFlags(
+  table: OptionTable,
+  args: readonly string[],
+  { switches = [], hints }: Surroundings,
+): Given {
   const keys = new Map(Object.keys(table).map((key) => [flagOf(key), key]))
   const positional = Object.keys(table).find((key) => table[key].positional)
   const { tokens } = parseArgs({
@@ -154,7 +196,11 @@ function fromFlags(table: OptionTable, args: readonly string[]): Given {
     const isNegation = !keys.has(token.rawName) && token.rawName.startsWith('--no-')
     const key =
       isNegation && negated && isBoolean(table[negated]) ? negated : keys.get(token.rawName)
-    if (key === undefined) throw unknownName('flag', token.rawName, [...keys.keys()])
+    if (key === undefined) {
+      const hint = hints?.get(token.rawName)
+      if (hint !== undefined) throw new ConfigError(`unknown flag ${token.rawName}: ${hint}`)
+      throw unknownName('flag', token.rawName, [...keys.keys(), ...switches])
+    }
     if (isNegation && token.value !== undefined) {
       throw new ConfigError(`${token.rawName} takes no value, found ${JSON.stringify(token.value)}`)
     }
@@ -172,7 +218,7 @@ function fromFlags(table: OptionTable, args: readonly string[]): Given {
 function fromEnvironment(
   table: OptionTable,
   env: Record<string, string | undefined>,
-  others: OptionTable,
+  { others = {} }: Surroundings,
 ): Given {
   const keys = new Map(Object.keys(table).map((key) => [variableOf(key), key]))
   const foreign = new Set(Object.keys(others).map(variableOf))
@@ -181,14 +227,33 @@ function fromEnvironment(
     if (!name.startsWith('GLAZE_') || value === undefined) continue
     const key = keys.get(name)
     const unsetTo = key && table[key].unsetTo
+    if (isServiceLink(name, value)) continue
     if (value === '' && unsetTo) throw new ConfigError(`${name} is empty; unset it to ${unsetTo}`)
     // Container files often pass a variable on as an empty string where it is not set.
     if (value === '') continue
     if (key === undefined && foreign.has(name)) continue
-    if (key === undefined) throw unknownName('environment variable', name, [...keys.keys()])
+    if (key === undefined) {
+      throw unknownName('environment variable', name, [...keys.keys(), ...foreign])
+    }
     given[key] = { value, source: name }
   }
   return given
+}
+
+/**
+ * Whether Kubernetes set this variable: a pod gets such ones for every Service of its namespace, for
+ * one named glaze among them GLAZE_PORT=tcp://… They are no one's wish and must not end a server.
+ */
+function isServiceLink(name: string, value: string): boolean {
+  return (
+    /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?$/.test(name) ||
+    (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value))
+  )
+}
+
+function usageOf(key: string, option: Option): string {
+  const flag = flagOf(key)
+  return isBoolean(option) ? `${flag}, ${negationOf(flag)}` : `${flag} ${option.value}`
 }
 
 function isBoolean(option: Option): boolean {
@@ -199,11 +264,13 @@ function negationOf(flag: string): string {
   return flag.replace(/^--/, '--no-')
 }
 
-function flagOf(key: string): string {
+/** `maxQueue`: --max-queue */
+export function flagOf(key: string): string {
   return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 }
 
-function variableOf(key: string): string {
+/** `maxQueue`: GLAZE_MAX_QUEUE */
+export function variableOf(key: string): string {
   return `GLAZE_${flagOf(key).slice(2).replaceAll('-', '_').toUpperCase()}`
 }
 

@@ -25,8 +25,8 @@ const FAREWELL_MS = 1000
 
 /**
  * Serves until SIGINT or SIGTERM, then lets the requests it has finish, also those in the queue (see
- * serve/shutdown.ts). Probes are answered until the last has ended. The port is taken at once and answers 503 until the model is loaded.
- * Resolves to the exit code.
+ * serve/shutdown.ts). Probes are answered until the last has ended. The port is taken at once and
+ * answers 503 until the model is loaded. Resolves to the exit code.
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const log = createLogger({ level: options.logLevel, format: options.logFormat })
@@ -35,7 +35,9 @@ export async function serve(options: ServeOptions): Promise<number> {
   using observation = new Observation({ modelName, compat: options.metricsCompat, log })
   const { metricsPort } = options
   const guards: Guards = {
-    ...(await guardOptions(options, log)),
+    apiKeys: await apiKeysOf(options, log),
+    allowedOrigins: options.allowOrigin,
+    logPrompts: options.logPrompts,
     ...(metricsPort === undefined && { metrics: observation }),
     observer: observation.http,
   }
@@ -145,12 +147,13 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host === '[::1]' || /^127[\d.]*$/.test(host)
 }
 
-/** Who may call; reads the file of keys. */
-async function guardOptions(options: ServeOptions, log: Logger) {
-  const { apiKey = [], apiKeyFile, allowOrigin = [], logPrompts } = options
+/** The keys of which clients must send one; reads the file of keys. */
+export async function apiKeysOf(
+  { apiKey = [], apiKeyFile }: ServeOptions,
+  log: Logger,
+): Promise<string[]> {
   const fromFile = apiKeyFile === undefined ? [] : await readApiKeyFile(apiKeyFile, log)
-  const apiKeys = [...apiKey, ...fromFile]
-  return { apiKeys, allowedOrigins: allowOrigin, logPrompts }
+  return [...apiKey, ...fromFile]
 }
 
 async function load(
@@ -165,7 +168,6 @@ async function load(
     return await loadModel({
       ...options,
       folder,
-      autotune: !options.noAutotune,
       onAutotune: () => log.info('measuring which kernels are the fastest on this GPU'),
       queueTimeoutMs: milliseconds(options.queueTimeout),
       requestTimeoutMs: milliseconds(options.requestTimeout),
@@ -188,7 +190,7 @@ function milliseconds(seconds: number): number | undefined {
 function watchDevice(model: LoadedModel, log: Logger, end: (code: number) => void): void {
   model.gpu.lost.then((reason) => {
     log.error(`the GPU device was lost: ${reason}`, { adapter: model.gpu.adapter.name })
-    model.engine.fail(`the GPU device was lost: ${reason}`)
+    model.engine.loseDevice(reason)
     end(1)
   })
 }

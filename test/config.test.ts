@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import { parseCommandLine, SERVE_OPTIONS, type ServeOptions } from '../src/config.ts'
+import { parseCommandLine } from '../src/command-line.ts'
+import { SERVE_OPTIONS, type ServeOptions } from '../src/config.ts'
 import { ConfigError } from '../src/errors.ts'
 import { DEFAULT_LIMITS } from '../src/http/context.ts'
 import type { Option } from '../src/options.ts'
@@ -24,7 +25,7 @@ describe('serve', () => {
       dtype: 'auto',
       quantization: 'none',
       randomWeights: false,
-      noAutotune: false,
+      autotune: true,
       kernels: 'auto',
       maxNumSeqs: undefined,
       stateMemory: undefined,

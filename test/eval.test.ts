@@ -1,7 +1,7 @@
 // `glaze eval` from its options to its figures.
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
-import { parseCommandLine } from '../src/config.ts'
+import { parseCommandLine } from '../src/command-line.ts'
 import { ConfigError } from '../src/errors.ts'
 import { EMBEDDED_TEXT, type EvalRow } from '../src/eval.ts'
 import { writeTinyModel } from './bench/tiny.ts'

@@ -78,6 +78,7 @@ export class GlazeEngine implements Engine {
   /** Resolves when the engine has failed: nothing that waits for its device may ever end then. */
   readonly #failed = Promise.withResolvers<void>()
   #lastCacheCheck = 0
+  #isDeviceLost = false
   /** When a step came back last, on the engine's clock. */
   #lastStep = 0
   /** Since when the step that is waited for is the GPU's first one, on the engine's clock. */
@@ -153,6 +154,7 @@ export class GlazeEngine implements Engine {
       prefixCache: this.admission.cache.stats(),
       silentMs: performance.now() - (this.#awaitedSince ?? performance.now()),
       fault: this.#fault,
+      isDeviceLost: this.#isDeviceLost,
     }
   }
 
@@ -164,7 +166,13 @@ export class GlazeEngine implements Engine {
     await Promise.race([this.admission.cache.settled(), this.#failed.promise])
   }
 
-  /** Ends every request with an error and takes no more; for a device that is gone. */
+  /** Ends every request with an error and takes no more. */
+  loseDevice(reason: string): void {
+    this.#isDeviceLost = true
+    this.fail(`the GPU device was lost: ${reason}`)
+  }
+
+  /** Ends every request with an error and takes no more; for what cannot be mended. */
   fail(message: string): void {
     this.#fault ??= message
     const error = stopped(message)

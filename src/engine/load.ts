@@ -1,10 +1,10 @@
 // From a checkpoint folder to a running engine: device, memory plan, weights, warm-up.
-import { type ModelConfig, parseModelConfig } from '../../models/config.ts'
+import type { ModelConfig } from '../../models/config.ts'
 import { type Decoder, loadDecoder } from '../../models/decoder.ts'
-import { cacheBytes, stateLayout } from '../../models/state.ts'
-import { mapTensors, randomTensors, usedBytes } from '../../models/tensors.ts'
+import { cacheBytes } from '../../models/state.ts'
+import { usedBytes } from '../../models/tensors.ts'
 import { version } from '../../package.json'
-import { CheckpointError, DeviceError } from '../errors.ts'
+import { DeviceError } from '../errors.ts'
 import { autotune } from '../gpu/autotune.ts'
 import { Buffers } from '../gpu/buffers.ts'
 import { type Gpu, openGpu } from '../gpu/device.ts'
@@ -12,12 +12,12 @@ import { Pipelines } from '../gpu/pipelines.ts'
 import type { StepLimits } from '../gpu/step.ts'
 import { chooseTuning, type Tuning } from '../gpu/tuning.ts'
 import { loadTuning, saveTuning } from '../gpu/tuning-cache.ts'
-import { openCheckpoint } from '../loader/checkpoint.ts'
 import type { GenerationConfig } from '../loader/generation-config.ts'
-import { Tokenizer } from '../text/tokenizer.ts'
+import type { Tokenizer } from '../text/tokenizer.ts'
 import { PrefixAdmission } from './admission.ts'
 import { type EngineOptions, GlazeEngine } from './engine.ts'
 import { type MemoryOptions, planMemory, planPrefixCache } from './memory-plan.ts'
+import { type ModelFileOptions, openModelFiles } from './model-files.ts'
 import { PrefixCache } from './prefix-cache.ts'
 import { Runner, type RunnerOptions } from './runner.ts'
 import { SnapshotMemory } from './snapshot-memory.ts'
@@ -26,13 +26,12 @@ import { warmUp } from './warm-up.ts'
 
 export interface LoadOptions
   extends MemoryOptions,
+    ModelFileOptions,
     Pick<
       EngineOptions,
       'stepsInFlight' | 'queueTimeoutMs' | 'requestTimeoutMs' | 'onError' | 'onEvent' | 'observer'
     >,
     Pick<RunnerOptions, 'onTime'> {
-  /** Checkpoint folder. */
-  folder: string
   /** --adapter */
   adapter: string
   /** --kernels: auto, subgroup or plain */
@@ -41,12 +40,8 @@ export interface LoadOptions
   dtype: string
   /** --quantization: none, int8 or int4; undefined is none. */
   quantization?: string
-  /** Random numbers in place of the checkpoint's weights, which need not be there. */
-  randomWeights?: boolean
   /** --batch-invariant; undefined: where it costs little. */
   batchInvariant: boolean | undefined
-  /** Bound on prompt and completion together; undefined: the model's, if it has one. */
-  maxModelLen: number | undefined
   /** Measure which kernels are the fastest on an unknown GPU, and keep the result. */
   autotune?: boolean
   /** Told once if the measurement begins. */
@@ -88,36 +83,14 @@ export interface LoadedModel extends AsyncDisposable {
   warmUpMs: number
 }
 
-/** Tokens that a hybrid takes where neither its configuration nor a flag says so. */
-const DEFAULT_HYBRID_LENGTH = 2048
-
 /**
  * Loads a model and makes it ready to serve.
  * @throws OperatorError (CheckpointError, ConfigError, DeviceError) with what the operator can do
  */
 export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
-  const withoutWeights = options.randomWeights
-  await using checkpoint = await openCheckpoint(options.folder, { withoutWeights })
-  const { configFile } = checkpoint
-  const modelConfig = parseModelConfig(checkpoint.config, configFile)
-  const tensors = withoutWeights
-    ? randomTensors(modelConfig, configFile)
-    : mapTensors(modelConfig, checkpoint)
+  await using files = await openModelFiles(options)
+  const { checkpoint, tensors, tokenizer, layout, maxLength } = files
   const { config } = tensors
-  const { tokenizerFile } = checkpoint
-  if (tokenizerFile === undefined) {
-    throw new CheckpointError(options.folder, 'has no tokenizer.json')
-  }
-  const tokenizer = await Tokenizer.open(tokenizerFile, checkpoint.tokenizerConfigFile)
-  if (tokenizer.vocabSize > config.vocabSize) {
-    throw new CheckpointError(
-      tokenizerFile,
-      `has ids up to ${tokenizer.vocabSize - 1}, the model's vocab_size is ${config.vocabSize}`,
-    )
-  }
-  const wantedLength = options.maxModelLen ?? config.maxPositions ?? DEFAULT_HYBRID_LENGTH
-  const layout = stateLayout(config, wantedLength)
-  const maxLength = layout.maxLength ?? options.maxModelLen
 
   const gpu = await openGpu({
     adapter: options.adapter,

@@ -146,6 +146,8 @@ export interface EngineStats {
   silentMs: number
   /** Undefined while the engine works; else why it does not. */
   fault: string | undefined
+  /** Whether the fault is that the device is gone, which only another process can mend. */
+  isDeviceLost: boolean
 }
 
 /** The first three are of now, the others count since the start. */

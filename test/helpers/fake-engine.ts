@@ -99,7 +99,8 @@ export class FakeEngine implements Engine {
   /** Throws instead of accepting a request. */
   refuse: (request: GenerationRequest) => void = () => {}
   state: EngineStats = {
-    ...{ slots: 4, freeSlots: 4, waiting: 0, running: 0, forks: 0, silentMs: 0, fault: undefined },
+    ...{ slots: 4, freeSlots: 4, waiting: 0, running: 0, forks: 0 },
+    ...{ silentMs: 0, fault: undefined, isDeviceLost: false },
     prefixCache: {
       ...{ snapshots: 0, gpuBytes: 0, hostBytes: 0, hits: 0, misses: 0 },
       ...{ readTokens: 0, written: 0, demoted: 0, evicted: 0 },

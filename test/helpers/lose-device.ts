@@ -1,7 +1,7 @@
 // `glaze serve` on the software driver whose device is lost on purpose: as soon as it exists
 // (`loading`), when the server is up (`idle`), or with a request running (`step`).
 import { dlopen, type Pointer, ptr } from 'bun:ffi'
-import { parseCommandLine } from '../../src/config.ts'
+import { parseCommandLine } from '../../src/command-line.ts'
 import { OperatorError } from '../../src/errors.ts'
 import { installSoftwareDriver } from '../../src/gpu/software.ts'
 import { serve } from '../../src/serve.ts'

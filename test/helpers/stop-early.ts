@@ -1,6 +1,6 @@
 // `glaze serve` that gets SIGTERM after it has loaded its model and before it serves: when it asks
 // the tokenizer for the names that its chat template needs.
-import { parseCommandLine } from '../../src/config.ts'
+import { parseCommandLine } from '../../src/command-line.ts'
 import { serve } from '../../src/serve.ts'
 import { Tokenizer } from '../../src/text/tokenizer.ts'
 

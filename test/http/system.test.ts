@@ -102,6 +102,18 @@ describe('GET /ready', () => {
   })
 })
 
+test.each(['/health', '/health/live', '/ready', '/health/ready'])(
+  'GET %s tells a lost device from other faults',
+  async (path) => {
+    const { app, engine } = testApp()
+    engine.state = { ...engine.state, fault: 'the GPU device was lost: x', isDeviceLost: true }
+    const response = await app.request(path)
+    expect(response.status).toBe(503)
+    const reason = 'the GPU device was lost: x'
+    expect(await json(response)).toEqual({ status: 'device_lost', reason })
+  },
+)
+
 test('GET /version', async () => {
   const { app } = testApp()
   const response = await app.request('/version')

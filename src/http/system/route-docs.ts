@@ -73,7 +73,7 @@ function healthDocs(operationId: string) {
     ...{ operationId, summary: 'Whether the server works, however busy it is', security: [] },
     responses: {
       200: reply('It works', { status: 'ok' }),
-      503: reply('It loads, or nothing runs any more', { status: 'error', reason: 'why' }),
+      503: reply('It loads, or nothing runs any more', { status: 'device_lost', reason: 'why' }),
     },
   })
 }

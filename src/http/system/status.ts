@@ -12,8 +12,8 @@ import { PROBE_PATHS } from './probes.ts'
  * that does not come back within `timeoutMs` is taken for one that never will.
  */
 export function health(engine: Engine, timeoutMs: number): Response {
-  const { fault, silentMs } = engine.stats()
-  if (fault !== undefined) return notNow('error', fault)
+  const { fault, isDeviceLost, silentMs } = engine.stats()
+  if (fault !== undefined) return notNow(isDeviceLost ? 'device_lost' : 'error', fault)
   if (silentMs > timeoutMs) {
     return notNow('error', `the GPU has not finished a step for ${Math.floor(silentMs / 1000)} s`)
   }
@@ -22,8 +22,8 @@ export function health(engine: Engine, timeoutMs: number): Response {
 
 /** GET /ready: 200 if a request that came now would be taken; a full queue is no reason against. */
 export function ready(engine: Engine, drain: Drain): Response {
-  const { fault } = engine.stats()
-  if (fault !== undefined) return notNow('error', fault)
+  const { fault, isDeviceLost } = engine.stats()
+  if (fault !== undefined) return notNow(isDeviceLost ? 'device_lost' : 'error', fault)
   if (drain.isAnnounced) return notNow('draining', 'the server is shutting down')
   return Response.json({ status: 'ready' })
 }
@@ -40,7 +40,9 @@ export function stillLoading(path: string): Response {
   throw unavailable(message, 'loading')
 }
 
-function notNow(status: 'error' | 'draining' | 'loading', reason: string): Response {
+type Unavailable = 'loading' | 'draining' | 'device_lost' | 'error'
+
+function notNow(status: Unavailable, reason: string): Response {
   const headers = { 'retry-after': String(RETRY_AFTER) }
   return Response.json({ status, reason }, { status: 503, headers })
 }
