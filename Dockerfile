@@ -31,10 +31,11 @@ COPY src src
 COPY kernels kernels
 COPY models models
 # `graphics` brings the Vulkan driver into the container; `compute` alone does not.
-# What is written goes to /data (autotuned kernels), so that the root may be read-only.
+# What is written goes to /data (downloaded models, autotuned kernels), so that the root may be read-only.
 ENV NVIDIA_VISIBLE_DEVICES=all \
   NVIDIA_DRIVER_CAPABILITIES=graphics,compute,utility \
   XDG_CACHE_HOME=/data/cache \
+  HF_HOME=/data \
   GLAZE_HOST=0.0.0.0
 VOLUME /data
 # A number, so that Kubernetes can see that it is not root.

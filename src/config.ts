@@ -18,12 +18,26 @@ import {
 /** Options of `glaze serve`. */
 export const SERVE_OPTIONS = {
   model: {
-    help: 'Checkpoint folder in Hugging Face layout.',
+    help: 'Checkpoint folder in Hugging Face layout, or a model of the Hugging Face Hub as OWNER/NAME, which is downloaded.',
     value: 'MODEL',
-    expects: 'a folder',
+    expects: 'a folder or OWNER/NAME',
     type: text.optional(),
     otherwise: 'the small model that ships with glaze',
     positional: true,
+  },
+  revision: {
+    help: 'Branch, tag or commit of a model of the hub. A commit never changes, and needs no network once it is downloaded.',
+    value: 'REVISION',
+    expects: 'a branch, a tag or a commit',
+    type: text.optional(),
+    otherwise: 'main',
+  },
+  downloadDir: {
+    help: 'Folder for downloaded models, laid out as the cache that programs of Hugging Face share.',
+    value: 'FOLDER',
+    expects: 'a folder',
+    type: text.optional(),
+    otherwise: 'HF_HUB_CACHE, or hub in HF_HOME, or ~/.cache/huggingface/hub',
   },
   servedModelName: {
     help: 'Names under which clients ask for the model; the first one is shown in replies. Repeat the flag or separate names by commas.',
@@ -32,7 +46,7 @@ export const SERVE_OPTIONS = {
     type: commaSeparated(text)
       .refine((names) => new Set(names).size === names.length)
       .optional(),
-    otherwise: 'the name of the model folder',
+    otherwise: 'OWNER/NAME, or the name of the model folder',
     list: true,
   },
   chatTemplate: {
@@ -269,6 +283,8 @@ export type ServeOptions = OptionValues<typeof SERVE_OPTIONS>
 /** Options of `glaze eval`. */
 export const EVAL_OPTIONS = {
   model: SERVE_OPTIONS.model,
+  revision: SERVE_OPTIONS.revision,
+  downloadDir: SERVE_OPTIONS.downloadDir,
   text: {
     help: 'File with the text to score.',
     value: 'FILE',

@@ -6,7 +6,8 @@ import type { EvalOptions } from './config.ts'
 import { type LoadedModel, loadModel } from './engine/load.ts'
 import { cutWindows, type Score, scoreWindows } from './engine/perplexity.ts'
 import { ConfigError } from './errors.ts'
-import { EMBEDDED_MODEL } from './serve.ts'
+import { createLogger } from './log.ts'
+import { findModel } from './serve/model.ts'
 
 /** The text that is scored if none is named. */
 export const EMBEDDED_TEXT = join(import.meta.dir, '../models/checkpoints/heldout.txt')
@@ -28,12 +29,11 @@ export interface EvalRow {
 
 /** Scores the text once for each `--quantization`. Resolves to the exit code. */
 export async function evaluate(options: EvalOptions): Promise<number> {
-  const folder = resolve(options.model ?? EMBEDDED_MODEL)
+  const log = createLogger({ level: 'info', format: 'auto' })
+  const { name, folder } = await findModel(options, log)
   const file = resolve(options.text ?? EMBEDDED_TEXT)
   const text = await readText(file)
-  console.log(
-    `${basename(folder)} on ${file}: windows of ${options.window} tokens, each from an empty state`,
-  )
+  console.log(`${name} on ${file}: windows of ${options.window} tokens, each from an empty state`)
   const rows: EvalRow[] = []
   for (const quantization of options.quantization) {
     const row = await evaluateOnce(folder, text, options, quantization, rows[0])
@@ -43,7 +43,7 @@ export async function evaluate(options: EvalOptions): Promise<number> {
   }
   if (options.json !== undefined) {
     const date = new Date().toISOString().slice(0, 10)
-    const report = { date, model: basename(folder), text: basename(file), window: options.window }
+    const report = { date, model: name, text: basename(file), window: options.window }
     await Bun.write(options.json, `${JSON.stringify({ ...report, rows }, undefined, 2)}\n`)
   }
   return 0

@@ -1,24 +1,25 @@
 // `glaze serve`: load a model, print what runs where, answer requests until a signal.
 
 import { stat } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { version } from '../package.json'
 import type { ServeOptions } from './config.ts'
 import { type LoadedModel, loadModel } from './engine/load.ts'
 import { openGrammars } from './grammar/grammars.ts'
 import { createApp, createLoadingApp, createMetricsApp, type GuardOptions } from './http/app.ts'
+import type { SequenceMemory } from './http/context.ts'
 import { readApiKeyFile } from './http/guard/api-keys.ts'
 import { Drain } from './http/guard/drain.ts'
 import { serveApp } from './http/serve.ts'
+import { locateModel } from './hub/model-source.ts'
+import type { ResolvedModel } from './hub/resolve-model.ts'
 import { createLogger, type Logger } from './log.ts'
 import { chatTemplateOf } from './serve/chat-template.ts'
+import { EMBEDDED_MODEL, findModel } from './serve/model.ts'
 import { Observation } from './serve/observe.ts'
 import { Progress } from './serve/progress.ts'
 import { Shutdown } from './serve/shutdown.ts'
 import { invitation, startReport } from './serve/start-report.ts'
-
-/** The model that is served if none is named. */
-export const EMBEDDED_MODEL = join(import.meta.dir, '../models/checkpoints/tales-gla-5m')
 
 /** Time that clients get to read the error when their requests are cut or the device is lost. */
 const FAREWELL_MS = 1000
@@ -30,8 +31,8 @@ const FAREWELL_MS = 1000
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const log = createLogger({ level: options.logLevel, format: options.logFormat })
-  const folder = resolve(options.model ?? EMBEDDED_MODEL)
-  const modelName = options.servedModelName?.[0] ?? basename(folder)
+  const { name } = await locateModel(options.model ?? EMBEDDED_MODEL)
+  const modelName = options.servedModelName?.[0] ?? name
   using observation = new Observation({ modelName, compat: options.metricsCompat, log })
   const { metricsPort } = options
   const guards: Guards = {
@@ -75,17 +76,20 @@ export async function serve(options: ServeOptions): Promise<number> {
   process.on('SIGTERM', onSignal)
 
   const started = performance.now()
-  const opened = openService(folder, options, log, observation, { ...guards, drain })
+  const opened = openService(options, log, observation, { ...guards, drain })
   service = await Promise.race([opened, ended.promise.then(() => undefined)])
   if (service === undefined) return ended.promise
   app = service.app
-  const { model, id } = service
+  const { model, id, source, downloadMs } = service
   using _grammars = service.grammars
-  const seconds = (performance.now() - started) / 1000
-  const isDraining = () => drain.isAnnounced
-  observation.watch(model, { download: 0, load: seconds }, { isDraining })
+  const startMs = performance.now() - started
+  observation.watch(
+    model,
+    { download: downloadMs / 1000, load: (startMs - downloadMs) / 1000 },
+    { revision: source.commit, isDraining: () => drain.isAnnounced },
+  )
   watchDevice(model, log, ended.resolve)
-  console.log(startReport(model, id, folder, performance.now() - started))
+  console.log(startReport(model, id, source.folder, startMs))
   console.log(invitation(server.url, id, guards.apiKeys.length > 0))
 
   const code = await ended.promise
@@ -109,18 +113,24 @@ interface Service {
   grammars: ReturnType<typeof openGrammars>
   /** The first name of the model. */
   id: string
+  /** Where its files are, and milliseconds that it took to have them. */
+  source: ResolvedModel
+  downloadMs: number
 }
 
 async function openService(
-  folder: string,
   options: ServeOptions,
   log: Logger,
   observation: Observation,
   guards: Guards & { drain: Drain },
 ): Promise<Service> {
+  const started = performance.now()
+  const source = await findModel(options, log)
+  const { folder } = source
+  const downloadMs = performance.now() - started
   const model = await load(folder, options, log, observation)
   const { engine, tokenizer } = model
-  const ids = options.servedModelName ?? [basename(folder)]
+  const ids = options.servedModelName ?? [source.name]
   const chatTemplate = await chatTemplateOf(folder, options.chatTemplate, tokenizer, log)
   const created = Math.floor((await stat(join(folder, 'config.json'))).mtimeMs / 1000)
   const grammars = openGrammars({
@@ -130,7 +140,10 @@ async function openService(
   })
   const app = createApp({
     ...{ engine, tokenizer, grammars, chatTemplate, log, version },
-    model: { ids, created, maxModelLen: model.maxLength, sampling: recommendedSampling(model) },
+    model: {
+      ...{ ids, created, maxModelLen: model.maxLength, sampling: recommendedSampling(model) },
+      ...{ revision: source.commit, modelType: model.modelType, memory: sequenceMemory(model) },
+    },
     limits: {
       maxQueue: options.maxQueue,
       maxBodyBytes: options.maxBodyBytes,
@@ -139,7 +152,7 @@ async function openService(
     },
     ...guards,
   })
-  return { app, model, grammars, id: ids[0] }
+  return { app, model, grammars, id: ids[0], source, downloadMs }
 }
 
 /** Whether only this machine reaches the address. */
@@ -163,7 +176,7 @@ async function load(
   { engine: observer }: Observation,
 ): Promise<LoadedModel> {
   if (options.randomWeights) log.warn('--random-weights: the answers of this server are noise')
-  const progress = new Progress()
+  const progress = new Progress('loading')
   try {
     return await loadModel({
       ...options,
@@ -193,6 +206,12 @@ function watchDevice(model: LoadedModel, log: Logger, end: (code: number) => voi
     model.engine.loseDevice(reason)
     end(1)
   })
+}
+
+/** What a sequence takes, for those who watch. */
+function sequenceMemory({ plan }: LoadedModel): SequenceMemory {
+  const { slotBytes, cacheBytes, softmaxTokenBytes } = plan
+  return { stateBytes: slotBytes, cacheBytes, softmaxTokenBytes }
 }
 
 /** What generation_config.json recommends for requests that leave sampling open. */

@@ -17,6 +17,8 @@ describe('serve', () => {
   test('defaults', () => {
     expect(serve()).toEqual({
       model: undefined,
+      revision: undefined,
+      downloadDir: undefined,
       servedModelName: undefined,
       chatTemplate: undefined,
       host: '127.0.0.1',

@@ -12,6 +12,7 @@ const allowed: Record<string, string[]> = {
   base: [],
   text: ['base'],
   metrics: ['base'],
+  hub: ['base'],
   grammar: ['base', 'text'],
   gpu: ['base', 'kernels'],
   kernels: ['gpu'],
@@ -19,7 +20,7 @@ const allowed: Record<string, string[]> = {
   models: ['base', 'gpu', 'loader'],
   engine: ['base', 'gpu', 'loader', 'models', 'text', 'grammar'],
   http: ['base', 'engine', 'grammar'],
-  main: ['base', 'gpu', 'loader', 'models', 'engine', 'text', 'grammar', 'http', 'metrics'],
+  main: ['base', 'gpu', 'loader', 'models', 'engine', 'text', 'grammar', 'http', 'metrics', 'hub'],
 }
 
 function layerOf(file: string): string {

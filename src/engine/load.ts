@@ -1,6 +1,7 @@
 // From a checkpoint folder to a running engine: device, memory plan, weights, warm-up.
 import type { ModelConfig } from '../../models/config.ts'
 import { type Decoder, loadDecoder } from '../../models/decoder.ts'
+import { twinShape } from '../../models/softmax-twin.ts'
 import { cacheBytes } from '../../models/state.ts'
 import { usedBytes } from '../../models/tensors.ts'
 import { version } from '../../package.json'
@@ -60,6 +61,8 @@ export interface MemoryPlan {
   slots: number
   /** Of slotBytes: caches of softmax layers, which --max-model-len sets. */
   cacheBytes: number
+  /** What each token would add to the cache of a softmax model of this shape. */
+  softmaxTokenBytes: number
   /** Prefix states that fit on the GPU and in host memory, and the bytes of each. */
   snapshots: number
   hostSnapshots: number
@@ -163,6 +166,7 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
         slotBytes,
         slots,
         cacheBytes: cacheBytes(layout),
+        softmaxTokenBytes: twinShape(config).bytesPerToken,
         snapshots: memory.rows,
         hostSnapshots: memory.hostRows,
         snapshotBytes: memory.rowBytes,

@@ -97,7 +97,7 @@ function findArchive(): { archive: string; version: string } {
 }
 
 /** Regular files of a ustar archive: 512-byte headers, name at 0, octal size at 124, type at 156. */
-function* tarFiles(tar: Uint8Array): Generator<{ name: string; data: Uint8Array }> {
+export function* tarFiles(tar: Uint8Array): Generator<{ name: string; data: Uint8Array }> {
   const text = (from: number, length: number) =>
     Buffer.from(tar.subarray(from, from + length))
       .toString('latin1')

@@ -14,6 +14,7 @@ import { requireApiKey } from './guard/api-keys.ts'
 import { allowOrigins, refuseOtherPages } from './guard/cors.ts'
 import { countWork, Drain } from './guard/drain.ts'
 import type { HttpObserver } from './observer.ts'
+import { servePage, waitingPage, wantsPage } from './page/serve-page.ts'
 import { RequestRecord } from './request-record.ts'
 import type { Stored } from './responses/conversation.ts'
 import { createResponse } from './responses/route.ts'
@@ -26,6 +27,7 @@ import {
 } from './responses/stored.ts'
 import type { Connection } from './serve.ts'
 import { docsPage } from './system/docs-page.ts'
+import { figures } from './system/figures.ts'
 import { type MetricsText, metricsReply } from './system/metrics.ts'
 import { listModels, retrieveModel } from './system/models.ts'
 import { openApiDocument } from './system/openapi.ts'
@@ -36,7 +38,7 @@ import { detokenize, tokenize } from './system/tokenize.ts'
 
 /** Who may call the server, and what it tells the log. */
 export interface GuardOptions {
-  /** Keys of which every request but probes must have one; none: all may call. */
+  /** Keys of which every request but probes and the page must have one; none: all may call. */
   apiKeys?: readonly string[]
   /** Origins of web pages that may call; none: no page may. */
   allowedOrigins?: readonly string[]
@@ -71,6 +73,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   const work = countWork(drain)
   const document = openApiDocument(app, server.version, apiKeys.length > 0)
 
+  app.get('/', docs.page, servePage())
   app.post('/v1/completions', docs.completions, work, (c) => createCompletion(c, server))
   app.post('/v1/chat/completions', docs.chat, work, (c) => createChatCompletion(c, server))
   app.post('/v1/responses', docs.responses, work, (c) => createResponse(c, server))
@@ -95,6 +98,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.get('/health/ready', docs.healthReady, isReady)
   const { metrics, observer } = options
   if (metrics) app.get('/metrics', docs.metrics, () => metricsReply(metrics))
+  app.get('/status', docs.status, () => figures(server, drain))
   app.get('/version', docs.version, () => describeVersion(server.version, server.model))
   app.get('/openapi.json', docs.openapi, async (c) => c.json(await document()))
   app.get('/docs', docs.docs, async (c) => docsPage(await document(), c.req.url))
@@ -110,6 +114,7 @@ export function createLoadingApp(log: Logger, guards: GuardOptions = {}): Hono<A
   const { metrics } = guards
   if (metrics) app.get('/metrics', () => metricsReply(metrics))
   for (const path of PROBE_PATHS) app.get(path, () => stillLoading(path))
+  app.get('/', (c) => (wantsPage(c) ? waitingPage() : stillLoading('/')))
   app.all('*', (c) => stillLoading(c.req.path))
   return app
 }

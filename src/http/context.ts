@@ -82,6 +82,21 @@ export interface ServedModel {
   maxModelLen?: number
   /** Sampling for requests that leave it open, from the checkpoint's generation_config.json. */
   sampling?: Partial<Omit<SamplingParams, 'seed'>>
+  /** The commit of a model that came from a hub. */
+  revision?: string
+  /** The architecture, as `gla`. */
+  modelType?: string
+  memory?: SequenceMemory
+}
+
+/** What one sequence takes on the GPU, fixed when the server starts. */
+export interface SequenceMemory {
+  /** All of its slot. */
+  stateBytes: number
+  /** Of these: room for keys and values of softmax layers, for `maxModelLen` tokens. */
+  cacheBytes: number
+  /** What each token would add to the cache of a softmax model of the same shape. */
+  softmaxTokenBytes: number
 }
 
 /** Bounds on what one client may ask for. */

@@ -5,7 +5,7 @@ import type { CacheUse, FinishReason, Output } from '../engine/request.ts'
 import type { ApiError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { ENDPOINTS, type EndedRequest, type Endpoint } from './observer.ts'
-import { PROBE_PATHS } from './system/probes.ts'
+import { POLLED_PATHS } from './system/probes.ts'
 
 /** How one choice of a request ended: as the model did, or because the client or the server left. */
 export type Ending = FinishReason | 'abort' | 'error'
@@ -109,7 +109,7 @@ export class RequestRecord {
     if (this.#hasEnded) return
     this.#hasEnded = true
     const generates = this.#endings.size > 0
-    const level = PROBE_PATHS.includes(this.path) ? 'debug' : 'info'
+    const level = POLLED_PATHS.includes(this.path) ? 'debug' : 'info'
     this.log[level]('request', {
       method: this.method,
       path: this.path.slice(0, 200),

@@ -1,29 +1,30 @@
 // `glaze serve --check`: what a server would start with, without taking a port or a GPU.
 
-import { basename, resolve } from 'node:path'
 import { usedBytes } from '../../models/tensors.ts'
 import type { ServeOptions } from '../config.ts'
 import { openModelFiles } from '../engine/model-files.ts'
 import { createLogger } from '../log.ts'
 import type { Setting } from '../options.ts'
-import { apiKeysOf, EMBEDDED_MODEL } from '../serve.ts'
+import { apiKeysOf } from '../serve.ts'
 import { bytes } from './bytes.ts'
 import { chatTemplateOf } from './chat-template.ts'
+import { findModel } from './model.ts'
 
 /**
  * Prints the options and where each comes from, then reads all that a start reads before it opens the
- * GPU: keys, configuration, headers of the weights, tokenizer, chat template.
+ * GPU: keys, configuration, headers of the weights, tokenizer, chat template. A model of a hub is
+ * downloaded for that.
  * Throws OperatorError for what could not be used. Resolves to the exit code.
  */
 export async function check(options: ServeOptions, settings: readonly Setting[]): Promise<number> {
   console.log(`${describeSettings(settings)}\n`)
   const log = createLogger({ level: options.logLevel, format: options.logFormat })
   const keys = await apiKeysOf(options, log)
-  const folder = resolve(options.model ?? EMBEDDED_MODEL)
+  const { name, folder } = await findModel(options, log)
   await using files = await openModelFiles({ ...options, folder })
   const { config } = files.tensors
   const template = await chatTemplateOf(folder, options.chatTemplate, files.tokenizer, log)
-  const names = options.servedModelName ?? [basename(folder)]
+  const names = options.servedModelName ?? [name]
   const { maxLength } = files
   const rows = [
     [

@@ -1,12 +1,15 @@
-// How far a model is loaded.
+// How far a model is downloaded or loaded.
 
 import { bytes } from './bytes.ts'
 
-/** A line on stderr while weights load, for models that take longer than a moment. */
+/** A line on stderr while bytes come, for models that take longer than a moment. */
 export class Progress {
   /** When the first block was there: what came before says nothing of the rate. */
   #first: { time: number; done: number } | undefined
   #shown = 0
+
+  /** @param verb what is done with the bytes, as `loading` */
+  constructor(readonly verb: string) {}
 
   show(done: number, total: number): void {
     const now = performance.now()
@@ -18,7 +21,8 @@ export class Progress {
     const rate = (done - this.#first.done) / seconds
     const left = (total - done) / Math.max(rate, 1)
     const line =
-      `loading  ${bytes(done)} of ${bytes(total)}, ${bytes(rate)}/s, ` + `${Math.ceil(left)} s left`
+      `${this.verb}  ${bytes(done)} of ${bytes(total)}, ${bytes(rate)}/s, ` +
+      `${Math.ceil(left)} s left`
     process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`)
   }
 

@@ -1,10 +1,10 @@
 // The arithmetic behind the bench's figures and its plot.
 import { describe, expect, test } from 'bun:test'
 import { parseModelConfig } from '../../models/config.ts'
+import { twinShape } from '../../models/softmax-twin.ts'
 import { gapsOf } from './gap.ts'
 import { type LongReport, longSvg } from './long-report.ts'
 import { logTicks } from './plot.ts'
-import { twinShape } from './softmax-twin.ts'
 import { median, quantile } from './statistics.ts'
 
 describe('statistics', () => {

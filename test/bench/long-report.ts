@@ -1,7 +1,8 @@
 // The report of `bench long`: a table for people, and the plot of the README.
+
+import type { TwinShape } from '../../models/softmax-twin.ts'
 import type { LongRow } from './long.ts'
 import { type Panel, plotSvg } from './plot.ts'
-import type { TwinShape } from './softmax-twin.ts'
 
 /** What a run of `bench long` found out; written as JSON and plotted from there. */
 export interface LongReport {

@@ -1,7 +1,7 @@
 // Published models by name, as far as their speed depends on it, and tiny ones for tests.
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { EMBEDDED_MODEL } from '../../src/serve.ts'
+import { EMBEDDED_MODEL } from '../../src/serve/model.ts'
 import type { Json } from './random-checkpoint.ts'
 
 const SEVEN = {

@@ -1,33 +1,15 @@
-// A softmax model of the same shape as a given one: what its cache takes, and what its steps cost in
-// the kernels that serve the softmax layers of hybrids.
+// What the steps of a softmax model of the same shape cost, in the kernels that serve the softmax layers
+// of hybrids.
 import { join } from 'node:path'
-import { type ModelConfig, parseModelConfig } from '../../models/config.ts'
+import { parseModelConfig } from '../../models/config.ts'
+import { twinShape } from '../../models/softmax-twin.ts'
 import { TempFolder } from '../helpers/temp-folder.ts'
 import { type BenchOptions, loadForBench } from './load.ts'
 import { type LongOptions, type LongRow, measureLong } from './long.ts'
 import { type Json, writeRandomCheckpoint } from './random-checkpoint.ts'
 
-/** Bytes of an element of a cache in float16, as servers of softmax models keep it. */
-const CACHE_ITEM_BYTES = 2
 /** Room behind the last position for the timed tokens. */
 const TIMED_TOKENS = 128
-
-/** Heads and sizes of a softmax model that is like a given one in all but its mixers. */
-export interface TwinShape {
-  layers: number
-  heads: number
-  kvHeads: number
-  headDim: number
-  /** Bytes that a token adds to the cache: keys and values of all layers. */
-  bytesPerToken: number
-}
-
-export function twinShape({ layers, hiddenSize }: ModelConfig): TwinShape {
-  const [{ heads, kvHeads }] = layers
-  const headDim = hiddenSize / heads
-  const bytesPerToken = 2 * layers.length * kvHeads * headDim * CACHE_ITEM_BYTES
-  return { layers: layers.length, heads, kvHeads, headDim, bytesPerToken }
-}
 
 /** Decodes with the twin, random weights and all; it reads each prompt anew. */
 export async function measureTwin(

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { EMBEDDED_MODEL } from '../../src/serve.ts'
+import { EMBEDDED_MODEL } from '../../src/serve/model.ts'
 import { Tokenizer } from '../../src/text/tokenizer.ts'
 import { TempFolder } from '../helpers/temp-folder.ts'
 import { nameAllIds } from './vocabulary.ts'

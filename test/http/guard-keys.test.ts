@@ -4,8 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import { chmod } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError } from '../../src/errors.ts'
-import { readApiKeyFile } from '../../src/http/guard/api-keys.ts'
-import { PROBE_PATHS } from '../../src/http/system/probes.ts'
+import { OPEN_PATHS, readApiKeyFile } from '../../src/http/guard/api-keys.ts'
 import { createLogger } from '../../src/log.ts'
 import { TempFolder } from '../helpers/temp-folder.ts'
 import { guardedApp } from './guarded-app.ts'
@@ -20,17 +19,15 @@ describe('without a key', () => {
   const routes = app.routes
     .filter(({ method }) => method !== 'ALL')
     .map(({ method, path }) => `${method} ${path.replace(':id{.+}', 'tales')}`)
-  const guardedRoutes = [...new Set(routes)].filter(
-    (route) => !PROBE_PATHS.includes(route.slice(4)),
-  )
+  const guardedRoutes = [...new Set(routes)].filter((route) => !OPEN_PATHS.includes(route.slice(4)))
 
   test.each([
     ...guardedRoutes,
     'HEAD /v1/models',
     'DELETE /v1/models',
     'OPTIONS /v1/completions',
-    'GET /',
     'POST /nothing/here',
+    'GET /index.html',
     'GET /health/',
     'GET //health',
     'GET /HEALTH',
@@ -58,9 +55,10 @@ describe('without a key', () => {
   test('there are routes to guard', () => {
     expect(guardedRoutes).toContain('POST /v1/completions')
     expect(guardedRoutes).toContain('GET /openapi.json')
+    expect(guardedRoutes).toContain('GET /status')
   })
 
-  test.each(['/health', '/ready'])('%s is open', async (path) => {
+  test.each(['/health', '/ready', '/'])('%s is open', async (path) => {
     for (const method of ['GET', 'HEAD']) {
       expect((await guarded().app.request(path, { method })).status).toBe(200)
     }

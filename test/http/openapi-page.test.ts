@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
-import { PROBE_PATHS } from '../../src/http/system/probes.ts'
+import { OPEN_PATHS } from '../../src/http/guard/api-keys.ts'
 import { guardedApp } from './guarded-app.ts'
 import { type Json, testApp } from './test-app.ts'
 
@@ -96,13 +96,13 @@ describe('the page', () => {
   })
 })
 
-test('with API keys, examples have one and probes need none', async () => {
+test('with API keys, examples have one, and probes and the page need none', async () => {
   const { app } = guardedApp({ apiKeys: ['secret'] })
   const guarded = await (await app.request('/docs', { headers: { 'x-api-key': 'secret' } })).text()
   expect(guarded).not.toContain('secret')
   for (const section of guarded.split('<section').slice(1)) {
     const [, path] = /<code>GET ([^<]+)</.exec(section) ?? []
-    const isOpen = PROBE_PATHS.includes(path)
+    const isOpen = OPEN_PATHS.includes(path)
     expect(section.includes('Bearer KEY')).toBe(!isOpen)
     expect(section.includes('Needs no key')).toBe(isOpen)
   }

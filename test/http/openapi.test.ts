@@ -78,8 +78,8 @@ describe('the document', () => {
     expect(operations.map(([, operation]) => operation.operationId).sort()).toEqual([
       ...['countInputTokens', 'createChatCompletion', 'createCompletion', 'createResponse'],
       ...['deleteResponse', 'detokenize', 'detokenizeV1', 'getDocsPage', 'getHealth'],
-      ...['getHealthReadiness', 'getLiveness', 'getOpenApiDocument', 'getReadiness'],
-      ...['getVersion', 'listInputItems', 'listModels'],
+      ...['getHealthReadiness', 'getLiveness', 'getOpenApiDocument', 'getPage'],
+      ...['getReadiness', 'getStatus', 'getVersion', 'listInputItems', 'listModels'],
       ...['retrieveModel', 'retrieveResponse', 'tokenize', 'tokenizeV1'],
     ])
   })

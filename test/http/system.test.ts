@@ -167,7 +167,7 @@ describe('routes', () => {
   })
 
   test.each<[string, string, number, string]>([
-    ['GET', '/', 404, 'not_found'],
+    ['GET', '/nothing', 404, 'not_found'],
     ['POST', '/v1/chat/completion', 404, 'not_found'],
     ['GET', '/v1/completions', 405, 'method_not_allowed'],
     ['DELETE', '/v1/models', 405, 'method_not_allowed'],

@@ -2,7 +2,7 @@
 // for a while, with a line every 10 seconds. Ends with code 1 if anything is not as it should be.
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../../src/errors.ts'
-import { EMBEDDED_MODEL } from '../../src/serve.ts'
+import { EMBEDDED_MODEL } from '../../src/serve/model.ts'
 import { loadTestModel } from '../helpers/model.ts'
 import { judgeMemory, residentBytes } from './memory.ts'
 import { Soak } from './soak.ts'

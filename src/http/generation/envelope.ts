@@ -23,8 +23,14 @@ export function envelope<Kind extends string>(
     object,
     created: Math.floor(Date.now() / 1000),
     model,
-    system_fingerprint: `glaze-${server.version}-${server.model.ids[0]}`,
+    system_fingerprint: fingerprint(server),
   }
+}
+
+/** Equal where the same version serves the same files. */
+function fingerprint({ version, model }: ServerContext): string {
+  const commit = model.revision === undefined ? '' : `-${model.revision.slice(0, 7)}`
+  return `glaze-${version}-${model.ids[0]}${commit}`
 }
 
 interface EnvelopeOptions<Kind> {

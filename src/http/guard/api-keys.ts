@@ -1,4 +1,4 @@
-// API keys: where they come from, and the check before everything but probes.
+// API keys: where they come from, and the check before everything but probes and the page.
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
@@ -11,6 +11,9 @@ import { PROBE_PATHS } from '../system/probes.ts'
 
 /** What a request header can carry and a person can see. */
 const KEY = /^[!-~]+$/
+
+/** Probes; and the page to try the model with, which is the same everywhere and asks for a key itself. */
+export const OPEN_PATHS: readonly string[] = [...PROBE_PATHS, '/']
 
 /**
  * The keys of a file: one a line, without empty lines and those that begin with #. Throws
@@ -38,13 +41,13 @@ export async function readApiKeyFile(file: string, log: Logger): Promise<string[
 }
 
 /**
- * Lets only probes and requests with one of these keys pass, as `authorization: Bearer KEY` or as
+ * Lets only open paths and requests with one of these keys pass, as `authorization: Bearer KEY` or as
  * `x-api-key`. Others get status 401 before their bodies are read, also for routes that do not exist.
  */
 export function requireApiKey(keys: readonly string[]): MiddlewareHandler<AppEnv> {
   const digests = keys.map(digest)
   return async (c, next) => {
-    if (PROBE_PATHS.includes(c.req.path)) return next()
+    if (OPEN_PATHS.includes(c.req.path)) return next()
     const given = [bearerToken(c.req.header('authorization')), c.req.header('x-api-key')]
     const sent = given.filter((key) => key !== undefined && key !== '') as string[]
     if (sent.some((key) => isAmong(digest(key), digests))) return next()

@@ -31,5 +31,6 @@ function describeModel(id: string, model: ServedModel) {
     created: model.created,
     owned_by: 'glaze',
     max_model_len: model.maxModelLen,
+    revision: model.revision,
   }
 }

@@ -65,6 +65,27 @@ const MODELS_FORM = {
 
 const TOKENS = { count: 3, max_model_len: null, tokens: [1, 300, 301], token_strs: null }
 
+const PLACES = { name: 'glaze', docs: '/docs', openapi: '/openapi.json', status: '/status' }
+
+const STATUS = {
+  ...{ model: 'tales-gla-5m', version: '0.1.0', chat: false, draining: false },
+  ...{ slots: 64, slots_used: 1, running: 1, waiting: 0 },
+  sampling: { temperature: 0.8, top_p: 0.9, top_k: 0, min_p: 0.05, repetition_penalty: 1.1 },
+  prefix_cache: {
+    ...{ states: 2, gpu_bytes: 425984, host_bytes: 0 },
+    ...{ hits: 1, misses: 1, read_tokens: 5 },
+  },
+}
+/** What not every model has. */
+const STATUS_SIZES = {
+  ...{ model_type: 'gla', max_model_len: 8192 },
+  ...{ state_bytes: 196608, cache_bytes: 0, softmax_bytes_per_token: 3072 },
+}
+const STATUS_FORM = {
+  ...formOf({ ...STATUS, ...STATUS_SIZES }),
+  required: Object.keys(STATUS),
+}
+
 const RESPONSE_ID = idParameter('The id of the response')
 const RESPONSE_FAULT = { 404: 'No such response is stored' }
 
@@ -264,6 +285,32 @@ export const docs = {
         description: 'The text format 0.0.4',
         content: { 'text/plain': { schema: { type: 'string' }, example: 'glaze_ready 1\n' } },
       },
+    },
+  }),
+  page: describeRoute({
+    ...{ operationId: 'getPage', summary: 'A page to try the model with', security: [] },
+    responses: {
+      200: {
+        description: 'The page, or where to look for programs that accept `application/json`',
+        content: {
+          'text/html': { schema: { type: 'string' } },
+          ...reply('', PLACES).content,
+        },
+      },
+      ...errors(),
+    },
+  }),
+  status: describeRoute({
+    operationId: 'getStatus',
+    summary: 'What is served, what a sequence costs, and how busy the server is',
+    description:
+      '`state_bytes` is the memory of one sequence, however long; `cache_bytes` is the part of it that ' +
+      'is kept for keys and values of softmax layers; `softmax_bytes_per_token` is what each token ' +
+      'would add to the float16 cache of a softmax model of the same shape. `sampling` holds for ' +
+      'requests that leave it open.',
+    responses: {
+      200: reply('The figures of now', { ...STATUS, ...STATUS_SIZES }, STATUS_FORM),
+      ...errors(),
     },
   }),
   version: describeRoute({

@@ -1,11 +1,13 @@
 // `bench long`: what a token costs far into a sequence, beside a softmax model of the same shape.
+
+import { twinShape } from '../../../models/softmax-twin.ts'
 import { text } from '../../../src/options.ts'
 import { loadForBench, type ModelFolder, openModelFolder } from '../load.ts'
 import { measureLong } from '../long.ts'
 import { type LongReport, longSvg, printBytes, printRows } from '../long-report.ts'
 import { command, MODEL_OPTIONS, numberList } from '../options.ts'
 import { writeReport } from '../report.ts'
-import { measureTwin, twinShape } from '../softmax-twin.ts'
+import { measureTwin } from '../softmax-twin.ts'
 
 const OPTIONS = {
   ...MODEL_OPTIONS,

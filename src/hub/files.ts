@@ -1,0 +1,56 @@
+// Which files of a repository a server reads: never those that take other people's code to open.
+
+import { z } from 'zod'
+import { HubError } from './hub-error.ts'
+
+export const INDEX = 'model.safetensors.index.json'
+const WEIGHTS = 'model.safetensors'
+
+/** Configuration, tokenizer and templates. */
+const SMALL_FILES =
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json$|^chat_template\.(jinja|json)$|^tokenizer\.model$|^glaze_conversion\.json$/
+
+const indexSchema = z.object({
+  weight_map: z.record(z.string(), z.string().regex(/^\w[\w.-]*\.safetensors$/)),
+})
+
+/** Small files to fetch, the index of the weights among them. */
+export function smallFiles(names: readonly string[], withoutWeights: boolean): string[] {
+  return names.filter((name) => SMALL_FILES.test(name) || (!withoutWeights && name === INDEX))
+}
+
+/**
+ * Weight files to fetch.
+ * @param index content of the index, if the repository has one
+ * @throws HubError if there are none, saying what was found instead
+ */
+export function weightFiles(
+  repository: string,
+  names: readonly string[],
+  index: string | undefined,
+): string[] {
+  if (index !== undefined) {
+    const shards = shardsOf(index)
+    if (shards === undefined) throw new HubError(`${repository}: ${INDEX} is no list of shards`)
+    const missing = shards.find((shard) => !names.includes(shard))
+    if (missing === undefined) return shards
+    throw new HubError(`${repository}: ${INDEX} lists ${missing}, which the repository lacks`)
+  }
+  if (names.includes(WEIGHTS)) return [WEIGHTS]
+  const others = names.filter((name) => /\.(bin|pt|pth|safetensors|gguf|h5|msgpack)$/.test(name))
+  const found = others.length === 0 ? 'no weights at all' : others.slice(0, 3).join(', ')
+  throw new HubError(
+    `${repository} has neither ${WEIGHTS} nor ${INDEX}, but ${found}; ` +
+      'save the model as safetensors (save_pretrained of transformers does) and serve that folder',
+  )
+}
+
+/** Weight files that a whole download has, by the content of its index. */
+export function shardsOf(index: string | undefined): string[] | undefined {
+  if (index === undefined) return [WEIGHTS]
+  try {
+    return [...new Set(Object.values(indexSchema.parse(JSON.parse(index)).weight_map))].sort()
+  } catch {
+    return undefined
+  }
+}
