@@ -10,8 +10,7 @@ const SWITCHES = ['--help', '--version']
 
 /** What the command line asks for. */
 export type Command =
-  | { command: 'serve'; options: ServeOptions }
-  | { command: 'check'; options: ServeOptions; settings: Setting[] }
+  | { command: 'serve' | 'check'; options: ServeOptions; settings: Setting[] }
   | { command: 'eval'; options: EvalOptions }
   | { command: 'help'; text: string }
   | { command: 'version' }
@@ -41,9 +40,7 @@ export function parseCommandLine(
   const switches = [CHECK, ...SWITCHES]
   const around = { hints: FOREIGN_FLAGS, switches, others: EVAL_OPTIONS }
   const { values, settings } = resolveOptions(SERVE_OPTIONS, rest, env, around)
-  return isCheck
-    ? { command: 'check', options: values, settings }
-    : { command: 'serve', options: values }
+  return { command: isCheck ? 'check' : 'serve', options: values, settings }
 }
 
 function helpText(): string {

@@ -17,7 +17,7 @@ async function main(): Promise<number> {
       console.log(version)
       return 0
     case 'serve':
-      return serve(command.options)
+      return serve(command.options, command.settings)
     case 'check':
       return check(command.options, command.settings)
     case 'eval':

@@ -14,12 +14,13 @@ import { serveApp } from './http/serve.ts'
 import { locateModel } from './hub/model-source.ts'
 import type { ResolvedModel } from './hub/resolve-model.ts'
 import { createLogger, type Logger } from './log.ts'
+import type { Setting } from './options.ts'
 import { chatTemplateOf } from './serve/chat-template.ts'
 import { EMBEDDED_MODEL, findModel } from './serve/model.ts'
 import { Observation } from './serve/observe.ts'
 import { Progress } from './serve/progress.ts'
 import { Shutdown } from './serve/shutdown.ts'
-import { invitation, startReport } from './serve/start-report.ts'
+import { given, invitation, startFields, startReport } from './serve/start-report.ts'
 
 /** Time that clients get to read the error when their requests are cut or the device is lost. */
 const FAREWELL_MS = 1000
@@ -28,8 +29,12 @@ const FAREWELL_MS = 1000
  * Serves until SIGINT or SIGTERM, then lets the requests it has finish, also those in the queue (see
  * serve/shutdown.ts). Probes are answered until the last has ended. The port is taken at once and
  * answers 503 until the model is loaded. Resolves to the exit code.
+ * @param settings where the options come from, for the log
  */
-export async function serve(options: ServeOptions): Promise<number> {
+export async function serve(
+  options: ServeOptions,
+  settings: readonly Setting[] = [],
+): Promise<number> {
   const log = createLogger({ level: options.logLevel, format: options.logFormat })
   const { name } = await locateModel(options.model ?? EMBEDDED_MODEL)
   const modelName = options.servedModelName?.[0] ?? name
@@ -89,6 +94,9 @@ export async function serve(options: ServeOptions): Promise<number> {
     { revision: source.commit, isDraining: () => drain.isAnnounced },
   )
   watchDevice(model, log, ended.resolve)
+  const fields = { version, model: id, revision: source.commit, ...startFields(model, startMs) }
+  // On a terminal the report below says the same.
+  log[process.stderr.isTTY ? 'debug' : 'info']('serving', { ...fields, options: given(settings) })
   console.log(startReport(model, id, source.folder, startMs))
   console.log(invitation(server.url, id, guards.apiKeys.length > 0))
 

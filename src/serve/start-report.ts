@@ -1,6 +1,7 @@
 // What a server prints when it begins to serve: what runs where, and how to try it.
 
 import type { LoadedModel } from '../engine/load.ts'
+import type { Setting } from '../options.ts'
 import { bytes } from './bytes.ts'
 import { WEIGHTS } from './observe.ts'
 
@@ -33,6 +34,29 @@ export function startReport(
     ],
   ]
   return rows.map(([name, text]) => `${name.padEnd(8)} ${text}`).join('\n')
+}
+
+/** The same for the log: bytes, and names without units. */
+export function startFields({ plan, gpu, tuning, modelType, ...model }: LoadedModel, ms: number) {
+  return {
+    model_type: modelType,
+    adapter: gpu.adapter.name,
+    kernels: tuning.variant,
+    weights: WEIGHTS[tuning.weights],
+    weight_bytes: plan.weightBytes,
+    work_bytes: plan.workBytes,
+    slots: plan.slots,
+    slot_bytes: plan.slotBytes,
+    prefix_states: plan.snapshots,
+    max_model_len: model.maxLength,
+    start_ms: Math.round(ms),
+  }
+}
+
+/** Options that were set, by flag; secrets are masked in settings already. */
+export function given(settings: readonly Setting[]): Record<string, string> {
+  const set = settings.filter(({ source }) => source !== 'default')
+  return Object.fromEntries(set.map(({ flag, value }) => [flag.replace(/^--/, ''), value]))
 }
 
 /** What softmax layers cost, for hybrids. */

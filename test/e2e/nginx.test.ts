@@ -10,6 +10,9 @@ import { TempFolder } from '../helpers/temp-folder.ts'
 const NGINX = [Bun.which('nginx'), '/usr/sbin/nginx'].find((path) => path && existsSync(path))
 const DEPLOY = join(import.meta.dir, '../../deploy/nginx')
 
+/** Workers of nginx give up root, and with it the folder of this test, unless told otherwise. */
+const isRoot = process.getuid?.() === 0
+
 interface Proxy extends AsyncDisposable {
   url: string
 }
@@ -31,7 +34,7 @@ async function startProxy(replicas: readonly string[]): Promise<Proxy> {
     ['glaze.conf', 'upstream.conf'].map((name) => Bun.file(join(DEPLOY, name)).text()),
   )
   const addresses = replicas.map((url) => new URL(url).host)
-  const members = addresses.map((host) => `server ${host} max_fails=1 fail_timeout=5s;`).join('\n')
+  const members = addresses.map((host) => `server ${host} max_fails=3 fail_timeout=2s;`).join('\n')
   await Bun.write(at('upstream.conf'), upstream.replace(/^ *server replica:.*$/m, members))
   const own = server
     .replace('/etc/nginx/upstream.conf', at('upstream.conf'))
@@ -43,7 +46,7 @@ async function startProxy(replicas: readonly string[]): Promise<Proxy> {
     .join('\n')
   await Bun.write(
     at('nginx.conf'),
-    `daemon off; worker_processes 1; pid ${at('pid')}; error_log ${at('error.log')};
+    `daemon off; ${isRoot ? 'user root;' : ''} worker_processes 2; pid ${at('pid')}; error_log ${at('error.log')};
      events {} http { access_log off; ${temporary} include ${at('glaze.conf')}; }`,
   )
   const child = Bun.spawn([NGINX!, '-p', folder.path, '-c', at('nginx.conf')], {
@@ -77,15 +80,14 @@ describe.skipIf(!NGINX)('behind nginx, if it is installed,', () => {
     await Promise.all((replicas ?? []).map((replica) => replica[Symbol.asyncDispose]()))
   })
 
-  const open = (tokens: number) =>
+  const post = (body: object, headers: Record<string, string> = {}) =>
     fetch(`${proxy.url}/v1/completions`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({
-        ...{ prompt: 'Once', ignore_eos: true, max_tokens: tokens, stream: true },
-        stream_options: { include_usage: true },
-      }),
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ prompt: 'Once', ignore_eos: true, ...body }),
     })
+  const open = (tokens: number, headers?: Record<string, string>) =>
+    post({ max_tokens: tokens, stream: true, stream_options: { include_usage: true } }, headers)
 
   /** The text of a stream; what came of it if it broke off. */
   async function drainStream(response: Response): Promise<{ text: string; isWhole: boolean }> {
@@ -118,6 +120,9 @@ describe.skipIf(!NGINX)('behind nginx, if it is installed,', () => {
     let reads = 0
     for await (const _ of response.body!) reads++
     expect(reads).toBeGreaterThan(10)
+    const named = await open(1, { 'x-request-id': 'mine-1' })
+    expect(named.headers.get('x-request-id')).toBe('mine-1')
+    await named.text()
   }, 60_000)
 
   test('streams are spread over the replicas with the fewest', async () => {
@@ -147,15 +152,40 @@ describe.skipIf(!NGINX)('behind nginx, if it is installed,', () => {
     expect(drained.process.exitCode).toBe(0)
   }, 60_000)
 
-  test('a replica that is killed takes its own streams with it and no others', async () => {
+  test('a replica that is killed takes its own streams with it and nothing else', async () => {
     const [killed, left] = replicas
     const streams = await openOn([killed, left], 4, 200)
     expect([await load(killed), await load(left)]).toEqual([2, 2])
+    // Of a reply that comes in one piece nothing has been sent: it is made again elsewhere.
+    const whole = [post({ max_tokens: 150 }), post({ max_tokens: 150 })]
+    while ((await load(killed)) + (await load(left)) < 6);
+    expect([await load(killed), await load(left)]).toEqual([3, 3])
     killed.process.kill('SIGKILL')
     const late = await Promise.all(Array.from({ length: 6 }, () => open(5)))
     expect(late.map(({ status }) => status)).toEqual(Array(6).fill(200))
     const ends = await Promise.all([...streams, ...late].map(drainStream))
     expect(ends.slice(0, 4).filter(({ isWhole }) => isWhole)).toHaveLength(2)
     expect(ends.slice(4).filter(({ isWhole }) => !isWhole)).toEqual([])
+    for (const response of await Promise.all(whole)) {
+      expect(response.status).toBe(200)
+      expect(await response.json()).toMatchObject({ usage: { completion_tokens: 150 } })
+    }
   }, 60_000)
+
+  test('a body that is too large for a replica gets its error', async () => {
+    const response = await post({ prompt: 'x'.repeat(20 * 2 ** 20) })
+    expect(response.status).toBe(413)
+    expect(await response.json()).toMatchObject({ error: { type: 'invalid_request_error' } })
+  })
+
+  test('without any replica clients are told to try again', async () => {
+    replicas[1].process.kill('SIGKILL')
+    await replicas[1].process.exited
+    for (let i = 0; i < 5; i++) {
+      const response = await post({ max_tokens: 1 })
+      expect(response.status).toBe(503)
+      expect(response.headers.get('retry-after')).toBe('2')
+      expect(await response.json()).toMatchObject({ error: { type: 'unavailable_error' } })
+    }
+  })
 })
