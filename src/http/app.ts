@@ -2,6 +2,7 @@
 // errors for everything else.
 
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import { every } from 'hono/combine'
 import { matchedRoutes } from 'hono/route'
 import { ApiError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -13,6 +14,7 @@ import { Door } from './generation/door.ts'
 import { requireApiKey } from './guard/api-keys.ts'
 import { allowOrigins, refuseOtherPages } from './guard/cors.ts'
 import { countWork, Drain } from './guard/drain.ts'
+import { takeTurns } from './guard/turns.ts'
 import type { HttpObserver } from './observer.ts'
 import { servePage, waitingPage, wantsPage } from './page/serve-page.ts'
 import { RequestRecord } from './request-record.ts'
@@ -70,7 +72,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   const { apiKeys = [], drain = new Drain() } = options
   const app = guardedApp(options.log, options)
   if (apiKeys.length > 0) app.use(requireApiKey(apiKeys))
-  const work = countWork(drain)
+  const work = every(takeTurns(), countWork(drain))
   const document = openApiDocument(app, server.version, apiKeys.length > 0)
 
   app.get('/', docs.page, servePage())
