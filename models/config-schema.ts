@@ -5,10 +5,10 @@ import { z } from 'zod'
 import { flag, jsonObject, oneOf, positiveNumber, wholeNumber } from '../src/loader/schema.ts'
 
 /** Absurd sizes are refused before anything is computed from them. */
-const MAX_WIDTH = 2 ** 20
+export const MAX_WIDTH = 2 ** 20
 export const MAX_HEADS = 2 ** 12
-const MAX_LAYERS = 2 ** 12
-const MAX_VOCAB = 2 ** 24
+export const MAX_LAYERS = 2 ** 12
+export const MAX_VOCAB = 2 ** 24
 const MAX_SLOTS = 2 ** 12
 const MAX_CONV = 32
 const MAX_RATIO = 64
@@ -58,7 +58,9 @@ const commonSchema = jsonObject({
   attn: z.unknown().optional(),
 })
 
-export const typeSchema = jsonObject({ model_type: oneOf(['gla', 'gsa']) })
+export const typeSchema = jsonObject({
+  model_type: oneOf(['gla', 'gsa', 'mistral', 'llama', 'transformer']),
+})
 
 export const glaSchema = commonSchema.extend({
   feature_map: oneOf([
@@ -90,3 +92,8 @@ export const convSizeSchema = wholeNumber(2, MAX_CONV).nullish()
 export type CommonKeys = z.output<typeof commonSchema>
 export type GlaKeys = z.output<typeof glaSchema>
 export type GsaKeys = z.output<typeof gsaSchema>
+
+/** Two thirds of ratio * hidden, rounded up to a multiple of 256. */
+export function innerSizeFrom(hidden: number, ratio: number): number {
+  return 256 * Math.ceil(Math.trunc((hidden * ratio * 2) / 3) / 256)
+}

@@ -10,13 +10,15 @@ import {
   type GsaKeys,
   glaSchema,
   gsaSchema,
+  innerSizeFrom,
   typeSchema,
 } from './config-schema.ts'
 import { parseSoftmaxLayers } from './config-softmax.ts'
+import { parseTransformer, type TransformerType } from './config-transformer.ts'
 
 /** A decoder of identical blocks: mixer, then a SwiGLU MLP, each behind an RMS norm. */
 export interface ModelConfig {
-  modelType: 'gla' | 'gsa'
+  modelType: 'gla' | 'gsa' | TransformerType
   /** D: width of the residual stream. */
   hiddenSize: number
   /** I: width of the MLP. */
@@ -113,6 +115,7 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
     const keys = checkSchema(glaSchema, json, file)
     return buildConfig('gla', keys, parseGla(keys, file), file)
   }
+  if (modelType !== 'gsa') return parseTransformer(modelType, json, file)
   const keys = checkSchema(gsaSchema, json, file)
   return buildConfig('gsa', keys, parseGsa(keys, file), file)
 }
@@ -210,9 +213,4 @@ function normEpsOf(keys: CommonKeys): number {
 function convSizeOf(keys: CommonKeys, file: string): number {
   if (!keys.use_short_conv) return 0
   return checkSchema(convSizeSchema, keys.conv_size, file, ['conv_size']) ?? 4
-}
-
-/** Two thirds of ratio * hidden, rounded up to a multiple of 256. */
-function innerSizeFrom(hidden: number, ratio: number): number {
-  return 256 * Math.ceil(Math.trunc((hidden * ratio * 2) / 3) / 256)
 }

@@ -134,7 +134,7 @@ function assignRoles(config: ModelConfig, lookup: TensorLookup): ModelTensors {
   for (const [index, mixerConfig] of config.layers.entries()) {
     const path = `layers.${index}.`
     const mixerNorm = takeMixerNorm(lookup, path, config, mixerConfig)
-    const mixer = mapMixer(lookup, `${path}attn.`, mixerConfig, D)
+    const mixer = mapMixer(lookup, path + attentionName(config), mixerConfig, D)
     mixerConfigs.push(mixer.config)
     layers.push({ mixerNorm, mixer: mixer.tensors, ...takeMlp(lookup, path, config) })
   }
@@ -146,6 +146,11 @@ function assignRoles(config: ModelConfig, lookup: TensorLookup): ModelTensors {
     lmHead: config.tiedEmbeddings ? undefined : storedHead,
     layers,
   }
+}
+
+/** Mistral and Llama are saved by transformers, under names of its own. */
+function attentionName({ modelType }: ModelConfig): string {
+  return modelType === 'mistral' || modelType === 'llama' ? 'self_attn.' : 'attn.'
 }
 
 function mapMixer(
@@ -171,9 +176,12 @@ function takeMixerNorm(
   config: ModelConfig,
   mixer: MixerConfig,
 ): TensorSource | undefined {
-  const names = ['attn_norm.weight', 'attn.norm.weight', 'gla_norm.weight'].map(
-    (name) => path + name,
-  )
+  const names = [
+    'attn_norm.weight',
+    'attn.norm.weight',
+    'gla_norm.weight',
+    'input_layernorm.weight',
+  ].map((name) => path + name)
   const mayBeAbsent =
     config.modelType === 'gsa' && config.legacyNormFirst && mixer.kind === 'softmax'
   const shape = [config.hiddenSize]
@@ -188,7 +196,10 @@ function takeMlp(
   const gateName = `${path}mlp.gate_proj.weight`
   const upName = `${path}mlp.up_proj.weight`
   const rest = {
-    mlpNorm: lookup.take([`${path}mlp_norm.weight`, `${path}mlp.norm.weight`], [D]),
+    mlpNorm: lookup.take(
+      ['mlp_norm', 'mlp.norm', 'post_attention_layernorm'].map((name) => `${path}${name}.weight`),
+      [D],
+    ),
     down: lookup.take(`${path}mlp.down_proj.weight`, [D, I]),
   }
   // Until February 2025 gate and up were one matrix, gate rows first.

@@ -1,5 +1,4 @@
 // A decoder on the test device, fed by hand: for comparing logits and states with goldens.
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type LoadOptions, loadModel } from '../../src/engine/load.ts'
 import type { Segment } from '../../src/gpu/step.ts'
@@ -10,12 +9,10 @@ import type { openTestGpu } from './gpu.ts'
 export const fixtures = join(import.meta.dir, '../fixtures/golden')
 export const shipped = join(import.meta.dir, '../../models/checkpoints')
 
-/** Folders of trained checkpoints with goldens; the hybrid is not part of every clone. */
-export const trained = [
-  join(shipped, 'tales-gla-5m'),
-  join(shipped, 'tales-gsa-5m'),
-  join(import.meta.dir, '../../../shared/models/tales-gla-hybrid-5m'),
-].filter((folder) => existsSync(join(folder, 'golden.json')))
+/** Folders of trained checkpoints with goldens. */
+export const trained = ['gla', 'gsa', 'gla-hybrid', 'mistral'].map((name) =>
+  join(shipped, `tales-${name}-5m`),
+)
 
 const SLOTS = 4
 

@@ -1,7 +1,6 @@
 // config.json to ModelConfig: the golden and shipped models, defaults, and old spellings.
 
 import { describe, expect, test } from 'bun:test'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type GlaConfig,
@@ -13,7 +12,6 @@ import {
 import { CheckpointError } from '../../src/errors.ts'
 
 const ROOT = join(import.meta.dir, '../..')
-const SHARED = join(ROOT, '../shared/models')
 
 const GLA: GlaConfig = {
   kind: 'gla',
@@ -142,8 +140,8 @@ test.each(KNOWN)('%s', async (folder, expected) => {
   expect(parseModelConfig(await Bun.file(file).json(), file)).toEqual(expected)
 })
 
-test.skipIf(!existsSync(SHARED))('the hybrid beside the shipped models', async () => {
-  const file = join(SHARED, 'tales-gla-hybrid-5m/config.json')
+test('the shipped hybrid', async () => {
+  const file = join(ROOT, 'models/checkpoints/tales-gla-hybrid-5m/config.json')
   const layers = Array<GlaConfig | SoftmaxConfig>(6).fill(TALES_GLA)
   layers[2] = TALES_SOFTMAX
   layers[5] = TALES_SOFTMAX
