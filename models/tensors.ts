@@ -134,7 +134,7 @@ function assignRoles(config: ModelConfig, lookup: TensorLookup): ModelTensors {
   for (const [index, mixerConfig] of config.layers.entries()) {
     const path = `layers.${index}.`
     const mixerNorm = takeMixerNorm(lookup, path, config, mixerConfig)
-    const mixer = mapMixer(lookup, path + attentionName(config), mixerConfig, D)
+    const mixer = mapMixer(lookup, path + partNames(config).attention, mixerConfig, D)
     mixerConfigs.push(mixer.config)
     layers.push({ mixerNorm, mixer: mixer.tensors, ...takeMlp(lookup, path, config) })
   }
@@ -148,9 +148,14 @@ function assignRoles(config: ModelConfig, lookup: TensorLookup): ModelTensors {
   }
 }
 
-/** Mistral and Llama are saved by transformers, under names of its own. */
-function attentionName({ modelType }: ModelConfig): string {
-  return modelType === 'mistral' || modelType === 'llama' ? 'self_attn.' : 'attn.'
+/** Names of the parts of a block; Mistral and Llama are saved by transformers, under names of its own. */
+function partNames({ modelType }: ModelConfig) {
+  if (modelType === 'mistral' || modelType === 'llama') {
+    const [mixerNorms, mlpNorms] = [['input_layernorm'], ['post_attention_layernorm']]
+    return { attention: 'self_attn.', mixerNorms, mlpNorms }
+  }
+  const mixerNorms = ['attn_norm', 'attn.norm', 'gla_norm']
+  return { attention: 'attn.', mixerNorms, mlpNorms: ['mlp_norm', 'mlp.norm'] }
 }
 
 function mapMixer(
@@ -176,12 +181,7 @@ function takeMixerNorm(
   config: ModelConfig,
   mixer: MixerConfig,
 ): TensorSource | undefined {
-  const names = [
-    'attn_norm.weight',
-    'attn.norm.weight',
-    'gla_norm.weight',
-    'input_layernorm.weight',
-  ].map((name) => path + name)
+  const names = partNames(config).mixerNorms.map((name) => `${path}${name}.weight`)
   const mayBeAbsent =
     config.modelType === 'gsa' && config.legacyNormFirst && mixer.kind === 'softmax'
   const shape = [config.hiddenSize]
@@ -191,15 +191,14 @@ function takeMixerNorm(
 function takeMlp(
   lookup: TensorLookup,
   path: string,
-  { hiddenSize: D, innerSize: I }: ModelConfig,
+  config: ModelConfig,
 ): Omit<LayerTensors, 'mixer' | 'mixerNorm'> {
+  const { hiddenSize: D, innerSize: I } = config
   const gateName = `${path}mlp.gate_proj.weight`
   const upName = `${path}mlp.up_proj.weight`
+  const norms = partNames(config).mlpNorms.map((name) => `${path}${name}.weight`)
   const rest = {
-    mlpNorm: lookup.take(
-      ['mlp_norm', 'mlp.norm', 'post_attention_layernorm'].map((name) => `${path}${name}.weight`),
-      [D],
-    ),
+    mlpNorm: lookup.take(norms, [D]),
     down: lookup.take(`${path}mlp.down_proj.weight`, [D, I]),
   }
   // Until February 2025 gate and up were one matrix, gate rows first.

@@ -8,9 +8,13 @@ function config(name: string, message: RegExp, keys: Json, kind: 'gla' | 'gsa' =
 }
 
 export const brokenConfigs: BrokenCheckpoint[] = [
-  config('another model', /config\.json: model_type: found "llama"; allowed: "gla", "gsa"/, {
-    model_type: 'llama',
-  }),
+  config(
+    'another model',
+    /config\.json: model_type: found "mamba2"; allowed: "gla", "gsa", "mistral", "llama", "transformer"/,
+    {
+      model_type: 'mamba2',
+    },
+  ),
   config('no model_type', /model_type: found nothing; allowed: "gla", "gsa"/, {
     model_type: undefined,
   }),
