@@ -58,9 +58,10 @@ const commonSchema = jsonObject({
   attn: z.unknown().optional(),
 })
 
-export const typeSchema = jsonObject({
-  model_type: oneOf(['gla', 'gsa', 'mistral', 'llama', 'transformer']),
-})
+/** Models whose layers are all softmax attention. */
+export const TRANSFORMERS = ['mistral', 'llama', 'transformer'] as const
+
+export const typeSchema = jsonObject({ model_type: oneOf(['gla', 'gsa', ...TRANSFORMERS]) })
 
 export const glaSchema = commonSchema.extend({
   feature_map: oneOf([

@@ -12,9 +12,15 @@ import {
   wrongValue,
 } from '../src/loader/schema.ts'
 import type { ModelConfig, SoftmaxConfig } from './config.ts'
-import { innerSizeFrom, MAX_HEADS, MAX_LAYERS, MAX_VOCAB, MAX_WIDTH } from './config-schema.ts'
+import {
+  innerSizeFrom,
+  MAX_HEADS,
+  MAX_LAYERS,
+  MAX_VOCAB,
+  MAX_WIDTH,
+  type TRANSFORMERS,
+} from './config-schema.ts'
 
-export const TRANSFORMERS = ['mistral', 'llama', 'transformer'] as const
 export type TransformerType = (typeof TRANSFORMERS)[number]
 
 const MAX_THETA = 1e15

@@ -5,11 +5,9 @@ import { CheckpointError } from '../src/errors.ts'
 import type { Checkpoint } from '../src/loader/checkpoint.ts'
 import type { TensorSource } from '../src/loader/tensor-source.ts'
 import type { ModelConfig } from './config.ts'
+import { checkShape, isAngles, missingTensor, refuseLeftOver } from './tensor-faults.ts'
 
 const PREFIX = 'model.'
-
-/** Buffers that other tools save; the angles are computed. */
-const IGNORED = /\brotary(_emb)?\.inv_freq$/
 
 /** Tensors of computations that glaze does not do: pattern, models concerned, what it means. */
 const REFUSED: readonly [RegExp, 'gla' | 'gsa' | 'both', string][] = [
@@ -64,7 +62,7 @@ export class StoredTensors implements TensorLookup {
     this.#config = config
     this.#checkpoint = checkpoint
     for (const [fullName, tensor] of checkpoint.tensors) {
-      if (IGNORED.test(fullName)) continue
+      if (isAngles(fullName)) continue
       const name = fullName.startsWith(PREFIX) ? fullName.slice(PREFIX.length) : fullName
       const other = this.#left.get(name)
       if (other !== undefined) {
@@ -90,12 +88,7 @@ export class StoredTensors implements TensorLookup {
   take(names: string | readonly string[], shape: readonly number[]): TensorSource {
     const tensor = this.takeOptional(names, shape)
     if (tensor !== undefined) return tensor
-    const [first, ...others] = [names].flat().map(withPrefix)
-    const also = others.length === 0 ? '' : ` (nor ${others.join(', ')})`
-    throw new CheckpointError(
-      this.#checkpoint.weightsFile,
-      `has no tensor ${first}${also}; expected with shape ${showShape(shape)}`,
-    )
+    throw missingTensor(this.#checkpoint.weightsFile, [names].flat().map(withPrefix), shape)
   }
 
   takeOptional(
@@ -106,45 +99,22 @@ export class StoredTensors implements TensorLookup {
       const tensor = this.#left.get(name)
       if (tensor === undefined) continue
       this.#left.delete(name)
-      if (showShape(tensor.shape) !== showShape(shape)) {
-        const found = `found shape ${showShape(tensor.shape)}`
-        const allowed = `${showShape(shape)} (from config.json)`
-        throw new CheckpointError(
-          tensor.file,
-          `tensor ${tensor.name}: ${found}; allowed: ${allowed}`,
-        )
-      }
+      checkShape(tensor, shape)
       return tensor
     }
     return undefined
   }
 
   finish(): void {
-    const [first, ...others] = this.#left.values()
-    if (first === undefined) return
-    const more = others.length === 0 ? '' : ` (and ${others.length} more)`
-    const reason = this.#whyUnused(first.name)
-    throw new CheckpointError(
-      first.file,
-      `tensor ${first.name}${more} is not used by this ${this.#config.modelType} model${reason}`,
-    )
-  }
-
-  #whyUnused(name: string): string {
-    const layer = /\blayers\.(\d+)\./.exec(name)
-    const layerCount = this.#config.layers.length
-    if (layer && Number(layer[1]) >= layerCount) {
-      return `; config.json says num_hidden_layers ${layerCount}`
-    }
-    const key = DECIDING_KEYS.find(([pattern]) => pattern.test(name))?.[1]
-    return key === undefined ? '' : `; ${key} in config.json decides about it`
+    const { modelType, layers } = this.#config
+    const verdict = `is not used by this ${modelType} model`
+    refuseLeftOver(this.#left.values(), layers.length, verdict, (name) => {
+      const key = DECIDING_KEYS.find(([pattern]) => pattern.test(name))?.[1]
+      return key === undefined ? '' : `; ${key} in config.json decides about it`
+    })
   }
 }
 
 function withPrefix(name: string): string {
   return name.startsWith('lm_head.') ? name : PREFIX + name
-}
-
-function showShape(shape: readonly number[]): string {
-  return `[${shape.join(', ')}]`
 }

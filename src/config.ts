@@ -280,58 +280,6 @@ export const SERVE_OPTIONS = {
 
 export type ServeOptions = OptionValues<typeof SERVE_OPTIONS>
 
-/** Options of `glaze eval`. */
-export const EVAL_OPTIONS = {
-  model: SERVE_OPTIONS.model,
-  revision: SERVE_OPTIONS.revision,
-  downloadDir: SERVE_OPTIONS.downloadDir,
-  text: {
-    help: 'File with the text to score.',
-    value: 'FILE',
-    expects: 'a file',
-    type: text.optional(),
-    otherwise: 'a part of a book that the small models have not seen',
-  },
-  window: {
-    help: 'Tokens predicted in a window, behind one more that only begins it. Each is scored from an empty state.',
-    value: 'N',
-    expects: 'a whole number from 1 to 1048576',
-    type: wholeNumber(1, 2 ** 20),
-    fallback: '2048',
-  },
-  tokens: {
-    help: 'Score no more than the first so many tokens.',
-    value: 'N',
-    expects: 'a whole number from 2',
-    type: wholeNumber(2, Number.MAX_SAFE_INTEGER).optional(),
-    otherwise: 'all',
-  },
-  quantization: {
-    help: 'Weights to score with: none, int8, int4. Of several, each is compared with the first.',
-    value: 'TYPE',
-    expects: 'one or more of none, int8 and int4, separated by commas',
-    type: commaSeparated(z.enum(['none', 'int8', 'int4'])),
-    fallback: 'none',
-    list: true,
-  },
-  json: {
-    help: 'File to write the figures to.',
-    value: 'FILE',
-    expects: 'a file',
-    type: text.optional(),
-    otherwise: 'none',
-  },
-  adapter: SERVE_OPTIONS.adapter,
-  dtype: SERVE_OPTIONS.dtype,
-  kernels: SERVE_OPTIONS.kernels,
-  batchInvariant: SERVE_OPTIONS.batchInvariant,
-  stateMemory: SERVE_OPTIONS.stateMemory,
-  maxNumBatchedTokens: SERVE_OPTIONS.maxNumBatchedTokens,
-  maxModelLen: SERVE_OPTIONS.maxModelLen,
-} satisfies OptionTable
-
-export type EvalOptions = OptionValues<typeof EVAL_OPTIONS>
-
 /** Whether a browser would send this text as the origin of some page; `*` stands for all. */
 function isOrigin(given: string): boolean {
   if (given === '*') return true

@@ -85,3 +85,9 @@ export class DeviceError extends OperatorError {
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`broken invariant: ${message}`)
 }
+
+/** The code of an error of the operating system or of a connection, such as ENOSPC. */
+export function errorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}

@@ -2,6 +2,7 @@
 // The command: reads the command line, runs what it asks for, turns errors into one line.
 import { version } from '../package.json'
 import { parseCommandLine } from './command-line.ts'
+import { convert } from './convert.ts'
 import { OperatorError } from './errors.ts'
 import { evaluate } from './eval.ts'
 import { check } from './serve/check.ts'
@@ -22,6 +23,8 @@ async function main(): Promise<number> {
       return check(command.options, command.settings)
     case 'eval':
       return evaluate(command.options)
+    case 'convert':
+      return convert(command.options)
   }
 }
 

@@ -19,7 +19,7 @@ export interface Option {
   fallback?: string
   /** What happens without a value, where no default can be written down. */
   otherwise?: string
-  /** May also be given without its flag. */
+  /** May also be given without its flag; of several, in the order of the table, a list takes the rest. */
   positional?: true
   /** Repeating the flag adds values, joined by commas. */
   list?: true
@@ -129,7 +129,8 @@ export function resolveOptions<T extends OptionTable>(
   const settings: Setting[] = []
   for (const [key, option] of Object.entries(table)) {
     const flag = flagOf(key)
-    const { value, source } = given[key] ?? { value: option.fallback, source: flag }
+    const name = option.positional ? (option.value ?? flag) : flag
+    const { value, source } = given[key] ?? { value: option.fallback, source: name }
     const parsed = option.type.safeParse(value)
     if (!parsed.success) {
       const shown = value === undefined ? 'missing' : JSON.stringify(value)
@@ -169,7 +170,7 @@ function fromFlags(
   { switches = [], hints }: Surroundings,
 ): Given {
   const keys = new Map(Object.keys(table).map((key) => [flagOf(key), key]))
-  const positional = Object.keys(table).find((key) => table[key].positional)
+  const positionals = Object.keys(table).filter((key) => table[key].positional)
   const { tokens } = parseArgs({
     args: [...args],
     // Not strict, because its own errors name neither the nearest flag nor the allowed values.
@@ -186,10 +187,12 @@ function fromFlags(
   for (const token of tokens) {
     if (token.kind === 'option-terminator') continue
     if (token.kind === 'positional') {
-      if (positional === undefined || given[positional] !== undefined) {
+      const positional = positionals.find((key) => given[key] === undefined || table[key].list)
+      if (positional === undefined) {
         throw new ConfigError(`unexpected argument ${JSON.stringify(token.value)}; see --help`)
       }
-      given[positional] = { value: token.value, source: table[positional].value ?? positional }
+      const all = [given[positional]?.value, token.value].filter((value) => value !== undefined)
+      given[positional] = { value: all.join(','), source: table[positional].value ?? positional }
       continue
     }
     const negated = keys.get(token.rawName.replace(/^--no-/, '--'))

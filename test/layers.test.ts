@@ -18,16 +18,20 @@ const allowed: Record<string, string[]> = {
   kernels: ['gpu'],
   loader: ['base', 'gpu'],
   models: ['base', 'gpu', 'loader'],
+  conversion: ['base', 'loader', 'models'],
   engine: ['base', 'gpu', 'loader', 'models', 'text', 'grammar'],
   http: ['base', 'engine', 'grammar'],
-  main: ['base', 'gpu', 'loader', 'models', 'engine', 'text', 'grammar', 'http', 'metrics', 'hub'],
+  main: [
+    ...['base', 'gpu', 'loader', 'models', 'engine', 'text', 'grammar', 'http', 'metrics', 'hub'],
+    'conversion',
+  ],
 }
 
 function layerOf(file: string): string {
   const [top, folder] = file.split('/')
   if (top === 'kernels' || top === 'models') return top
-  if (['src/main.ts', 'src/serve.ts', 'src/eval.ts'].includes(file)) return 'main'
-  if (folder === 'serve') return 'main'
+  if (['src/main.ts', 'src/serve.ts', 'src/eval.ts', 'src/convert.ts'].includes(file)) return 'main'
+  if (folder === 'serve' || folder === 'evaluation') return 'main'
   return folder.endsWith('.ts') ? 'base' : folder
 }
 

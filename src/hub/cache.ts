@@ -5,7 +5,8 @@
 
 import { copyFile, mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { errorCode, HubError, UnavailableError } from './hub-error.ts'
+import { errorCode } from '../errors.ts'
+import { HubError, UnavailableError } from './hub-error.ts'
 
 export class RepositoryCache {
   readonly folder: string

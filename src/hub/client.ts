@@ -2,7 +2,8 @@
 // Own code on fetch: the package @huggingface/hub (2.17) neither resumes nor verifies a download.
 
 import { z } from 'zod'
-import { errorCode, HubError, UnavailableError } from './hub-error.ts'
+import { errorCode } from '../errors.ts'
+import { HubError, UnavailableError } from './hub-error.ts'
 import type { HubSettings } from './settings.ts'
 
 /** What a branch, a tag or a commit stands for. */

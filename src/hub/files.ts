@@ -1,17 +1,15 @@
 // Which files of a repository a server reads: never those that take other people's code to open.
 
 import { z } from 'zod'
+import { INDEX, SHARD_NAME, WEIGHTS } from '../weight-files.ts'
 import { HubError } from './hub-error.ts'
-
-export const INDEX = 'model.safetensors.index.json'
-const WEIGHTS = 'model.safetensors'
 
 /** Configuration, tokenizer and templates. */
 const SMALL_FILES =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json$|^chat_template\.(jinja|json)$|^tokenizer\.model$|^glaze_conversion\.json$/
 
 const indexSchema = z.object({
-  weight_map: z.record(z.string(), z.string().regex(/^\w[\w.-]*\.safetensors$/)),
+  weight_map: z.record(z.string(), z.string().regex(SHARD_NAME)),
 })
 
 /** Small files to fetch, the index of the weights among them. */

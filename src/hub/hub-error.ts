@@ -14,9 +14,3 @@ export class HubError extends OperatorError {
 export class UnavailableError extends HubError {
   override readonly name = 'UnavailableError'
 }
-
-/** The code of an error of the operating system or of a connection, such as ENOSPC. */
-export function errorCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined
-  return typeof error.code === 'string' ? error.code : undefined
-}

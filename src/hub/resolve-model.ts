@@ -3,10 +3,11 @@
 
 import { join } from 'node:path'
 import { ConfigError } from '../errors.ts'
+import { INDEX } from '../weight-files.ts'
 import { isCommit, RepositoryCache, readOptional, sizeOf } from './cache.ts'
 import { type ClientOptions, HubClient } from './client.ts'
 import { downloadFiles, type OnProgress } from './download.ts'
-import { INDEX, shardsOf, smallFiles, weightFiles } from './files.ts'
+import { shardsOf, smallFiles, weightFiles } from './files.ts'
 import { HubError, UnavailableError } from './hub-error.ts'
 import { locateModel } from './model-source.ts'
 

@@ -3,8 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { ConfigError } from '../errors.ts'
-import { errorCode } from './hub-error.ts'
+import { ConfigError, errorCode } from '../errors.ts'
 
 type Environment = Record<string, string | undefined>
 

@@ -4,26 +4,21 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { CheckpointError } from '../errors.ts'
+import { INDEX, SHARD_NAME, WEIGHTS } from '../weight-files.ts'
 import { fileSize, folderExists, readJsonFile } from './files.ts'
 import { type GenerationConfig, parseGenerationConfig } from './generation-config.ts'
 import { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors.ts'
 import { checkSchema, jsonObject } from './schema.ts'
 
-const WEIGHTS = 'model.safetensors'
-const INDEX = 'model.safetensors.index.json'
-
 /** Weights of other formats, which running other people's code would take to read. */
 const PICKLED_WEIGHTS = ['pytorch_model.bin', 'pytorch_model.bin.index.json', 'consolidated.00.pth']
 
 const indexSchema = jsonObject({
-  // A file name of this folder and nothing else: no separators, no leading dot.
   weight_map: z.record(
     z.string(),
-    z
-      .string({ error: 'the name of a .safetensors file in this folder' })
-      .regex(/^\w[\w.-]*\.safetensors$/, {
-        error: 'the name of a .safetensors file in this folder',
-      }),
+    z.string({ error: 'the name of a .safetensors file in this folder' }).regex(SHARD_NAME, {
+      error: 'the name of a .safetensors file in this folder',
+    }),
     { error: 'an object from tensor names to file names' },
   ),
 })

@@ -62,5 +62,8 @@ export function decode(bytes: Uint8Array, dtype: Dtype): Float32Array {
   if (dtype === 'F32') return new Float32Array(buffer, byteOffset, count)
   if (dtype === 'F16') return new Float32Array(new Float16Array(buffer, byteOffset, count))
   const halves = new Uint16Array(buffer, byteOffset, count)
-  return new Float32Array(Uint32Array.from(halves, (bits) => bits << 16).buffer)
+  // A loop: with Uint32Array.from a million take 31 ms, so 1.2 (Bun 1.4.5, 2026-11-24).
+  const words = new Uint32Array(count)
+  for (let i = 0; i < count; i++) words[i] = halves[i] << 16
+  return new Float32Array(words.buffer)
 }

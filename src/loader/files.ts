@@ -1,7 +1,7 @@
 // Files of a checkpoint folder: is it there, is it a file, what JSON does it hold.
 
 import { readFile, stat } from 'node:fs/promises'
-import { CheckpointError } from '../errors.ts'
+import { CheckpointError, errorCode } from '../errors.ts'
 
 /** config.json is a few kilobytes and the index of a thousand shards a few megabytes. */
 const MAX_TEXT_BYTES = 64 * 1024 * 1024
@@ -65,9 +65,4 @@ export function readError(path: string, error: unknown): unknown {
 function isAbsent(error: unknown): boolean {
   const code = errorCode(error)
   return code === 'ENOENT' || code === 'ENOTDIR'
-}
-
-function errorCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined
-  return typeof error.code === 'string' ? error.code : undefined
 }

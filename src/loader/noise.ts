@@ -1,9 +1,13 @@
 // Tensors of random numbers in place of stored ones: speed depends on shapes, not on what was learned.
 import { invariant } from '../errors.ts'
+import { fnv1a } from '../fnv.ts'
 import { elementCount, rowLength, type TensorSource } from './tensor-source.ts'
 
-/** Norms would switch a model off if they were around zero. */
-const NORM = /norm[^.]*\.weight$/
+/** Whether a tensor of this name holds the weights of a norm, which are around one. */
+export function isNormWeight(name: string): boolean {
+  return /norm[^.]*\.weight$/.test(name)
+}
+
 /** Of vectors: norms, biases. */
 const VECTOR_RANGE = 0.02
 
@@ -18,8 +22,9 @@ export interface Noise {
 export function noiseTensor(name: string, shape: readonly number[], file: string): TensorSource {
   const isVector = shape.length === 1
   const noise: Noise = {
-    seed: hash(name),
-    mean: NORM.test(name) ? 1 : 0,
+    seed: fnv1a(name),
+    // Around zero it would switch a model off.
+    mean: isNormWeight(name) ? 1 : 0,
     range: isVector ? VECTOR_RANGE : Math.sqrt(3 / rowLength(shape)),
   }
   const row = rowLength(shape)
@@ -53,11 +58,4 @@ function mix(word: number): number {
   let x = Math.imul(word ^ (word >>> 16), 0x85ebca6b)
   x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
   return (x ^ (x >>> 16)) | 0
-}
-
-/** FNV-1a. */
-function hash(text: string): number {
-  let x = 0x811c9dc5
-  for (const byte of new TextEncoder().encode(text)) x = Math.imul(x ^ byte, 0x01000193)
-  return x >>> 0
 }

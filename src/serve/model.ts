@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { version } from '../../package.json'
+import { untrainedWarning } from '../conversion/record.ts'
 import { type ResolvedModel, resolveModel } from '../hub/resolve-model.ts'
 import { readHubSettings } from '../hub/settings.ts'
 import type { Logger } from '../log.ts'
@@ -27,7 +28,7 @@ export async function findModel(options: ModelOptions, log: Logger): Promise<Res
   const settings = await readHubSettings(process.env, downloadDir)
   const progress = new Progress('downloading')
   try {
-    return await resolveModel(model, {
+    const resolved = await resolveModel(model, {
       ...{ revision, withoutWeights: randomWeights },
       hub: {
         ...{ ...settings, version },
@@ -36,6 +37,9 @@ export async function findModel(options: ModelOptions, log: Logger): Promise<Res
       onProgress: (done, total) => progress.show(done, total),
       onWarning: (message, reason) => log.warn(message, { reason }),
     })
+    const warning = await untrainedWarning(resolved.folder)
+    if (warning !== undefined) log.warn(warning)
+    return resolved
   } finally {
     progress.end()
   }

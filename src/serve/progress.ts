@@ -1,6 +1,14 @@
-// How far a model is downloaded or loaded.
+// How far a model is downloaded, loaded or converted.
 
 import { bytes } from './bytes.ts'
+
+const BAR_CELLS = 24
+
+/** How much is done of 1, as a bar. */
+export function bar(part: number): string {
+  const cells = Math.min(BAR_CELLS, Math.floor(part * BAR_CELLS))
+  return '█'.repeat(cells) + '░'.repeat(BAR_CELLS - cells)
+}
 
 /** A line on stderr while bytes come, for models that take longer than a moment. */
 export class Progress {
@@ -20,10 +28,12 @@ export class Progress {
     this.#shown = now
     const rate = (done - this.#first.done) / seconds
     const left = (total - done) / Math.max(rate, 1)
-    const line =
-      `${this.verb}  ${bytes(done)} of ${bytes(total)}, ${bytes(rate)}/s, ` +
-      `${Math.ceil(left)} s left`
-    process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`)
+    const line = `${bytes(done)} of ${bytes(total)}, ${bytes(rate)}/s, ${Math.ceil(left)} s left`
+    process.stderr.write(
+      process.stderr.isTTY
+        ? `\r\x1b[K${this.verb}  ${bar(done / total)}  ${line}`
+        : `${this.verb}  ${line}\n`,
+    )
   }
 
   end(): void {

@@ -1,4 +1,4 @@
-// Line plots on logarithmic axes as SVG text.
+// Line plots as SVG text, on logarithmic axes or a linear one below.
 
 export interface Series {
   name: string
@@ -6,6 +6,8 @@ export interface Series {
   points: readonly (readonly [x: number, y: number])[]
   /** Calculated and not measured: a line without marks. */
   calculated?: boolean
+  /** Apart from each other: open marks without a line. */
+  apart?: boolean
 }
 
 export interface Panel {
@@ -14,9 +16,12 @@ export interface Panel {
   /** Writes a value of an axis. */
   xText: (value: number) => string
   yText: (value: number) => string
-  /** Lines of the grid: powers of this. */
-  xBase: number
+  /** Lines of the grid: powers of these; or `xTicks`, which make that axis linear. */
+  xBase?: number
   yBase: number
+  xTicks?: readonly number[]
+  /** Pixels. */
+  width?: number
   series: readonly Series[]
 }
 
@@ -30,22 +35,27 @@ const FONT = 'system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'
 const MOST_TICKS = 8
 /** Decimals of coordinates. */
 const DECIMALS = 1
+const DECIMAL = 10
 
 /** Panels beside each other, dark on a white ground. */
 export function plotSvg(panels: readonly Panel[]): string {
-  const width = PANEL.width * panels.length
+  const lefts = panels.map((_, i) => sum(panels.slice(0, i).map(widthOf)))
+  const width = sum(panels.map(widthOf))
   const size = `width="${width}" height="${PANEL.height}" viewBox="0 0 ${width} ${PANEL.height}"`
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="${FONT}" font-size="12" fill="${INK}">`,
     `<rect width="${width}" height="${PANEL.height}" fill="#ffffff"/>`,
     ...panels.flatMap((panel, i) => [
-      `<g transform="translate(${i * PANEL.width} 0)">`,
+      `<g transform="translate(${lefts[i]} 0)">`,
       ...panelLines(panel),
       '</g>',
     ]),
     '</svg>\n',
   ].join('\n')
 }
+
+const widthOf = ({ width = PANEL.width }: Panel) => width
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
 
 /**
  * Powers of `base` that enclose all values, and of those in between as many as an axis has room for.
@@ -64,17 +74,15 @@ export function logTicks(values: readonly number[], base: number): number[] {
 
 function panelLines(panel: Panel): string[] {
   const points = panel.series.flatMap((series) => series.points)
-  const xTicks = logTicks(
-    points.map(([x]) => x),
-    panel.xBase,
-  )
+  const xValues = points.map(([x]) => x)
+  const xTicks = panel.xTicks ?? logTicks(xValues, panel.xBase ?? DECIMAL)
   const yTicks = logTicks(
     points.map(([, y]) => y),
     panel.yBase,
   )
-  const right = PANEL.width - MARGIN.right
+  const right = widthOf(panel) - MARGIN.right
   const bottom = PANEL.height - MARGIN.bottom
-  const x = logScale(xTicks, MARGIN.left, right)
+  const x = (panel.xTicks ? linearScale : logScale)(xTicks, MARGIN.left, right)
   const y = logScale(yTicks, bottom, MARGIN.top)
   const middle = (MARGIN.left + right) / 2
   return [
@@ -101,25 +109,36 @@ const LETTER = 6.6
 /** Names of the series in their colours, one after the other in a row under the title. */
 function legend(series: readonly Series[]): string[] {
   let left = MARGIN.left
-  return series.flatMap(({ name, color, calculated }) => {
+  return series.flatMap(({ name, color, calculated, apart }) => {
     const at = left
     left += 26 + name.length * LETTER + 18
-    const mark = calculated ? [] : [dot([at + 10, 46], color)]
-    return [line([at, 46], [at + 20, 46], color, 2.5), ...mark, text(name, at + 26, 50)]
+    const stroke = apart ? [] : [line([at, 46], [at + 20, 46], color, 2.5)]
+    const mark = calculated ? [] : [dot([at + 10, 46], color, apart)]
+    return [...stroke, ...mark, text(name, at + 26, 50)]
   })
 }
 
 function seriesLines(
-  { points, color, calculated }: Series,
+  { points, color, calculated, apart }: Series,
   x: (value: number) => number,
   y: (value: number) => number,
 ): string[] {
   const places = points.map(([px, py]): Place => [x(px), y(py)])
   const path = places.map(([px, py]) => `${fixed(px)},${fixed(py)}`).join(' ')
+  const stroke = `<polyline points="${path}" fill="none" stroke="${color}" stroke-width="2.5"/>`
   return [
-    `<polyline points="${path}" fill="none" stroke="${color}" stroke-width="2.5"/>`,
-    ...(calculated ? [] : places.map((place) => dot(place, color))),
+    ...(apart ? [] : [stroke]),
+    ...(calculated ? [] : places.map((place) => dot(place, color, apart))),
   ]
+}
+
+function linearScale(
+  ticks: readonly number[],
+  from: number,
+  to: number,
+): (value: number) => number {
+  const [low, high] = [ticks[0], ticks[ticks.length - 1]]
+  return (value) => from + ((value - low) / (high - low)) * (to - from)
 }
 
 /** From the first to the last tick over a length of the picture. */
@@ -136,8 +155,9 @@ function line([x1, y1]: Place, [x2, y2]: Place, color: string, width = 1): strin
   return `<line ${ends} stroke="${color}" stroke-width="${width}"/>`
 }
 
-function dot([x, y]: Place, color: string): string {
-  return `<circle cx="${fixed(x)}" cy="${fixed(y)}" r="4" fill="${color}"/>`
+function dot([x, y]: Place, color: string, open = false): string {
+  const fill = open ? `fill="#ffffff" stroke="${color}" stroke-width="2"` : `fill="${color}"`
+  return `<circle cx="${fixed(x)}" cy="${fixed(y)}" r="4" ${fill}/>`
 }
 
 function text(content: string, x: number, y: number, attributes = ''): string {

@@ -1,9 +1,9 @@
 // How figures are written.
 import { describe, expect, test } from 'bun:test'
 import { parseModelConfig } from '../../models/config.ts'
+import { layerWeights, tensorShapes } from '../../models/tensor-shapes.ts'
 import { byteText, number, percent, table } from './report.ts'
 import { SHAPES } from './shapes.ts'
-import { layerWeights, tensorShapes } from './tensor-shapes.ts'
 
 test.each<[number | undefined, string]>([
   [123456.7, '123457'],

@@ -14,6 +14,17 @@ const SEVEN = {
   norm_eps: 1e-5,
 }
 
+/** Of GLA models that did not start from another. */
+const FROM_SCRATCH = {
+  num_hidden_layers: 24,
+  num_heads: 4,
+  expand_k: 0.5,
+  expand_v: 1,
+  use_output_gate: true,
+  vocab_size: 32000,
+  norm_eps: 1e-6,
+}
+
 const TINY = {
   hidden_size: 128,
   intermediate_size: 256,
@@ -34,8 +45,13 @@ export const SHAPES = {
     use_output_gate: false,
   },
   'gsa-7b': { model_type: 'gsa', ...SEVEN, num_slots: 64, gate_logit_normalizer: 8 },
-  'gla-1.3b': { model_type: 'gla', hidden_size: 2048, num_hidden_layers: 24, vocab_size: 32000 },
-  'gla-340m': { model_type: 'gla', hidden_size: 1024, num_hidden_layers: 24, vocab_size: 32000 },
+  'gla-1.3b': { model_type: 'gla', hidden_size: 2048, ...FROM_SCRATCH },
+  'gla-340m': {
+    model_type: 'gla',
+    hidden_size: 1024,
+    ...FROM_SCRATCH,
+    tie_word_embeddings: true,
+  },
   'gla-tiny': { model_type: 'gla', ...TINY, expand_k: 1, use_output_gate: true },
   'gsa-tiny': { model_type: 'gsa', ...TINY, num_slots: 32 },
 } satisfies Record<string, Json>

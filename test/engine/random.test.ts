@@ -1,7 +1,8 @@
 // The generator against published answers, and the numbers made of it.
 
 import { expect, test } from 'bun:test'
-import { randomBits, randomSeed, seedKey, threefry2x32 } from '../../src/engine/random.ts'
+import { randomBits, randomSeed } from '../../src/engine/random.ts'
+import { seedKey, threefry2x32 } from '../../src/threefry.ts'
 
 // Random123 1.14, tests/kat_vectors, lines "threefry2x32 20": counter, key, answer.
 test.each<[[number, number], [number, number], [number, number]]>([

@@ -1,4 +1,6 @@
 // `bench prefill`: tokens per second of prompts, and the memory that they take while they are read.
+
+import { layerWeights } from '../../../models/tensor-shapes.ts'
 import type { LoadedModel } from '../../../src/engine/load.ts'
 import { invariant } from '../../../src/errors.ts'
 import { isQuantized } from '../../../src/gpu/matrix.ts'
@@ -6,7 +8,6 @@ import { loadForBench, openModelFolder } from '../load.ts'
 import { command, listOf, MODEL_OPTIONS } from '../options.ts'
 import { byteText, describeRun, number, percent, table, writeReport } from '../report.ts'
 import { median } from '../statistics.ts'
-import { layerWeights } from '../tensor-shapes.ts'
 import { promptSeconds, repeat } from '../throughput.ts'
 
 const PROMPTS = [512, 2048, 8192]

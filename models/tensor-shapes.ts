@@ -1,5 +1,5 @@
 // Names and shapes of all tensors of a model, as flash-linear-attention writes them today.
-import type { MixerConfig, ModelConfig } from '../../models/config.ts'
+import type { MixerConfig, ModelConfig } from './config.ts'
 
 export type NamedShape = [name: string, shape: readonly number[]]
 
@@ -34,7 +34,11 @@ function* mixerShapes(mixer: MixerConfig, D: number): Generator<NamedShape> {
   }
   yield ['o_proj.weight', [D, heads * valueDim]]
   if (isSoftmax) return
-  if (mixer.outputNormWeight) yield ['g_norm.weight', [mixer.kind === 'gla' ? valueDim : D]]
+  if (mixer.outputNormWeight) {
+    // Norm and gate are one module there, which is named after both.
+    const norm = mixer.kind === 'gla' && mixer.outputGate ? 'g_norm_swish_gate' : 'g_norm'
+    yield [`${norm}.weight`, [mixer.kind === 'gla' ? valueDim : D]]
+  }
   if (mixer.kind === 'gsa') {
     yield ['f_proj.weight', [kvHeads * mixer.slots, D]]
     if (mixer.featureMap === 't2r') yield ['feature_map.layer.weight', [keyDim, keyDim]]
