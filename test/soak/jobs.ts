@@ -90,7 +90,7 @@ export class JobSource {
       pace: this.#chance(0.3) ? random.integer(1, 4) : 0,
       abort: abort && this.#abort(abort, maxTokens),
       fork:
-        maxTokens > 1 && isFree && this.#chance(0.2)
+        maxTokens > 1 && isFree && this.#chance(0.4)
           ? {
               after: random.integer(1, Math.min(maxTokens - 1, 8)),
               maxTokens: this.#logUniform(1, 20),
