@@ -27,7 +27,22 @@ const MAX_THETA = 1e15
 const MAX_LENGTH = Number.MAX_SAFE_INTEGER
 
 const headCount = wholeNumber(1, MAX_HEADS).nullish()
-const plainRope = { error: "'default' (scaled rotary positions are not supported)" }
+const plainRope = z
+  .literal('default', { error: '"default" (scaled rotary positions are not supported)' })
+  .nullish()
+const sameRope = z
+  .undefined({ error: 'nothing (rotary positions are the same in all layers)' })
+  .optional()
+
+/** Rotary positions; both keys that have them may say that they are plain. */
+const ropeSchema = jsonObject({
+  rope_theta: positiveNumber(MAX_THETA).nullish(),
+  rope_type: plainRope,
+  type: plainRope,
+  // A set of parameters for each kind of layer.
+  full_attention: sameRope,
+  sliding_attention: sameRope,
+}).nullish()
 
 /** Keys of all three. */
 const commonSchema = jsonObject({
@@ -51,13 +66,8 @@ const huggingFaceSchema = commonSchema.extend({
   head_dim: wholeNumber(2, MAX_WIDTH).nullish(),
   rms_norm_eps: positiveNumber(1).nullish(),
   // The newer spelling of rope_theta, with the kind of scaling.
-  rope_parameters: z
-    .object({
-      rope_theta: positiveNumber(MAX_THETA).nullish(),
-      rope_type: z.literal('default', plainRope).nullish(),
-    })
-    .nullish(),
-  rope_scaling: z.null({ error: 'null (scaled rotary positions are not supported)' }).optional(),
+  rope_parameters: ropeSchema,
+  rope_scaling: ropeSchema,
   sliding_window: wholeNumber(1, MAX_LENGTH).nullish(),
   attention_bias: z
     .literal(false, { error: 'false (biases of attention outputs are not supported)' })
@@ -121,16 +131,18 @@ function shapeOf(modelType: 'mistral' | 'llama', json: unknown, file: string): S
   const isMistral = modelType === 'mistral'
   // An absent key is the class's default, null is none.
   const window = isMistral && keys.sliding_window === undefined ? 4096 : keys.sliding_window
+  const kvHeads = isMistral && keys.num_key_value_heads === undefined ? 8 : keys.num_key_value_heads
+  const rope = keys.rope_parameters ?? keys.rope_scaling
   return {
     heads,
-    kvHeads: keys.num_key_value_heads ?? (isMistral ? 8 : heads),
+    kvHeads: kvHeads ?? heads,
     headDim: keys.head_dim ?? keys.hidden_size / heads,
     innerSize: keys.intermediate_size ?? (isMistral ? 14336 : 11008),
     normEps: keys.rms_norm_eps ?? 1e-6,
     attention: {
       qkvBias: false,
       window: (isMistral ? window : undefined) ?? undefined,
-      ropeTheta: keys.rope_parameters?.rope_theta ?? keys.rope_theta ?? 10000,
+      ropeTheta: rope?.rope_theta ?? keys.rope_theta ?? 10000,
     },
   }
 }

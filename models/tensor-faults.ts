@@ -14,15 +14,20 @@ export function isAngles(name: string): boolean {
   return /\brotary(_emb)?\.inv_freq$/.test(name)
 }
 
-/** @param names all that it could be called, the usual one first @param file says which there are */
+/**
+ * @param file says which there are
+ * @param names all that it could be called, the usual one first
+ * @param why what may be the reason, behind a semicolon
+ */
 export function missingTensor(
   file: string,
   [first, ...others]: readonly string[],
   shape: readonly number[],
+  why = '',
 ): CheckpointError {
   const also = others.length === 0 ? '' : ` (nor ${others.join(', ')})`
   const expected = `expected with shape ${showShape(shape)}`
-  return new CheckpointError(file, `has no tensor ${first}${also}; ${expected}`)
+  return new CheckpointError(file, `has no tensor ${first}${also}; ${expected}${why}`)
 }
 
 /** Throws CheckpointError for a tensor of another shape. */

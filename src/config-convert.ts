@@ -106,6 +106,18 @@ export const CONVERT_OPTIONS = {
     type: truth,
     fallback: 'false',
   },
+  dropRopeScaling: {
+    help: 'Give the softmax layers of a hybrid plain rotary positions where the source has scaled ones, as Llama since 3.1.',
+    expects: 'true or false',
+    type: truth,
+    fallback: 'false',
+  },
+  untie: {
+    help: 'Give a model whose head shares the weights of its embeddings a head of its own, which begins as a copy.',
+    expects: 'true or false',
+    type: truth,
+    fallback: 'false',
+  },
   dtype: {
     help: 'Type of the weights; keep copies them byte by byte.',
     value: 'TYPE',

@@ -15,7 +15,7 @@ import { findModel } from './serve/model.ts'
 import { Progress } from './serve/progress.ts'
 
 /** Exit codes of a process that a signal ended. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 }
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 
 /** Converts, and says what to do next. Resolves to the exit code. Throws OperatorError. */
 export async function convert(options: ConvertOptions): Promise<number> {
@@ -38,7 +38,7 @@ export async function convert(options: ConvertOptions): Promise<number> {
       onProgress: (done, total) => progress.show(done, total),
     })
     progress.end()
-    console.log(report(conversion, options, performance.now() - started))
+    console.log(report(conversion, source, options, performance.now() - started))
     return 0
   } catch (error) {
     if (!abort.signal.aborted) throw error
@@ -49,19 +49,33 @@ export async function convert(options: ConvertOptions): Promise<number> {
   }
 }
 
-async function findSource(options: ConvertOptions): Promise<ConversionSource> {
+interface FoundSource extends ConversionSource {
+  /** What stands for it in the commands that come next, wherever they are typed. */
+  name: string
+}
+
+async function findSource(options: ConvertOptions): Promise<FoundSource> {
   const { revision, downloadDir } = options
   const log = createLogger({ level: 'info', format: 'auto' })
   const found = await findModel({ model: options.source, revision, downloadDir }, log)
   const { name, folder, commit } = found
-  return { folder, label: commit === undefined ? resolve(folder) : `${name} at ${commit}` }
+  const path = resolve(folder)
+  return {
+    folder,
+    label: commit === undefined ? path : `${name} at ${commit}`,
+    name: commit === undefined || revision !== undefined ? path : name,
+  }
 }
 
-function report({ plan, bytes: written }: Conversion, options: ConvertOptions, ms: number): string {
+function report(
+  { plan, bytes: written }: Conversion,
+  source: FoundSource,
+  options: ConvertOptions,
+  ms: number,
+): string {
   const out = resolve(options.out)
   const added = plan.tensors.filter(({ from }) => from === undefined).length
   const copied = plan.tensors.length - added
-  const folder = quoted(out)
   return [
     `${out}: ${bytes(written)} in ${(ms / 1000).toFixed(1)} s; ` +
       `${copied} tensors copied, ${added} new, ${plan.dropped.length} left out`,
@@ -69,19 +83,34 @@ function report({ plan, bytes: written }: Conversion, options: ConvertOptions, m
     '',
     'The new weights are random: this model writes noise until it is finetuned.',
     '',
+    ...nextSteps(out, source, plan.source.unserved),
+  ].join('\n')
+}
+
+/** From the new folder to a finetuned one that is served. */
+function nextSteps(out: string, source: FoundSource, unserved: string | undefined): string[] {
+  const folder = quoted(out)
+  const config = quoted(join(out, 'config.json'))
+  return [
     'Next steps',
-    '  1. Finetune it. With flame (https://github.com/fla-org/flame), in its folder:',
+    '  1. Finetune it. With flame (https://github.com/fla-org/flame), in the folder of that, into exp:',
     `       python -m flame.utils.convert_hf_to_dcp --model ${folder} --checkpoint exp/checkpoint/step-0`,
     '       bash train.sh --job.config_file flame/models/fla.toml --job.dump_folder exp \\',
-    `         --model.config ${quoted(join(out, 'config.json'))} --model.tokenizer_path ${folder} \\`,
+    `         --model.config ${config} --model.tokenizer_path ${folder} \\`,
     '         --optimizer.lr 3e-5 --lr_scheduler.warmup_steps 1000 --checkpoint.load_step 0 ...',
+    `       python -m flame.utils.convert_dcp_to_hf --path exp --step N --config ${config} --tokenizer ${folder}`,
     '     or with any trainer that takes AutoModelForCausalLM, after `import fla`.',
-    `  2. In the folder of the finetuned model there must be no ${RECORD_FILE}, or one that says`,
-    '     "finetuned": true; until then glaze warns.',
-    `  3. Compare it with its teacher: glaze eval ${quoted(options.source)} ${folder}`,
-    `  4. Serve it: glaze serve ${folder}`,
+    ...(unserved === undefined
+      ? [`  2. Compare the finetuned model with its teacher: glaze eval ${quoted(source.name)} exp`]
+      : [
+          '  2. Measure the finetuned model: glaze eval exp',
+          `     Its teacher cannot run here: ${unserved}`,
+        ]),
+    '  3. Serve it: glaze serve exp',
+    `     glaze warns of ${folder} itself, and of a copy of it that still has ${RECORD_FILE}`,
+    '     unless that says "finetuned": true.',
     "glaze's README has all of it: Why converting needs a finetune, and how to do it.",
-  ].join('\n')
+  ]
 }
 
 /** As a shell takes it. */

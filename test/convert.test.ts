@@ -1,14 +1,18 @@
 // `glaze convert` as a command: what it prints, how it ends, and what other commands say of its work.
 import { afterAll, describe, expect, test } from 'bun:test'
-import { cp, readdir, rm } from 'node:fs/promises'
+import { cp, readdir, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseModelConfig } from '../models/config.ts'
+import { tensorShapes } from '../models/tensor-shapes.ts'
 import { bar } from '../src/serve/progress.ts'
+import { LLAMA, writeLlama } from './conversion/sources.ts'
 import { runGlaze } from './helpers/command.ts'
 import { COMMIT, FakeHub } from './helpers/fake-hub.ts'
 import { shipped } from './helpers/model.ts'
 import { TempFolder } from './helpers/temp-folder.ts'
 
 const MISTRAL = join(shipped, 'tales-mistral-5m')
+const MAIN = join(import.meta.dir, '../src/main.ts')
 const ADAPTER = process.env.GLAZE_TEST_ADAPTER || 'auto'
 const WARNING = 'this model was converted and not finetuned, it writes noise'
 
@@ -23,8 +27,9 @@ test('converts, and says what comes next', async () => {
   expect(stdout).toMatch(/^\S.*: 10\.5 MiB in \d+\.\d s; 56 tensors copied, 24 new, 0 left out\n/)
   expect(stdout).toContain('this model writes noise until it is finetuned')
   expect(stdout).toContain(`python -m flame.utils.convert_hf_to_dcp --model '${converted}'`)
-  expect(stdout).toContain(`glaze eval ${MISTRAL} '${converted}'\n`)
-  expect(stdout).toContain(`glaze serve '${converted}'\n`)
+  expect(stdout).toContain(`--config '${converted}/config.json' --tokenizer '${converted}'\n`)
+  expect(stdout).toContain(`glaze eval ${MISTRAL} exp\n`)
+  expect(stdout).toContain(`glaze warns of '${converted}' itself`)
   expect((await readdir(converted)).sort()).toEqual([
     'config.json',
     'generation_config.json',
@@ -45,6 +50,70 @@ test('converts, and says what comes next', async () => {
     dropped: { tensors: 0 },
   })
 })
+
+test('a teacher that glaze cannot serve is not compared with', async () => {
+  const source = join(temp.path, 'llama 3')
+  const rope_scaling = { rope_type: 'llama3', factor: 8, rope_theta: 500000 }
+  await writeLlama(source, { config: { rope_scaling } })
+  const out = join(temp.path, 'from llama 3')
+  const { stdout, code } = await runGlaze(['convert', source, out, '--to', 'gla'])
+  expect(code).toBe(0)
+  expect(stdout).toContain('\nPositions are gone, without the scaling llama3.\n')
+  expect(stdout).toContain('Measure the finetuned model: glaze eval exp\n')
+  expect(stdout).toContain(`Its teacher cannot run here: ${source}/config.json: rope_scaling`)
+})
+
+test.each<['SIGHUP' | 'SIGINT' | 'SIGTERM', number]>([
+  ['SIGHUP', 129],
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+])('%s in the middle leaves nothing', async (signal, code) => {
+  const folder = join(temp.path, signal)
+  // Zeros that take no room on the disk, and seconds to be written in another type.
+  await writeSparse(join(folder, 'source'))
+  const args = ['convert', 'source', 'out', '--to', 'gla', '--dtype', 'float32']
+  const child = Bun.spawn([process.execPath, MAIN, ...args], {
+    cwd: folder,
+    stdout: 'ignore',
+    stderr: 'pipe',
+  })
+  const weights = Bun.file(join(folder, 'out.partial', 'model.safetensors'))
+  while (!(await weights.exists())) await Bun.sleep(1)
+  child.kill(signal)
+  expect(await child.exited).toBe(code)
+  expect(await new Response(child.stderr).text()).toBe('glaze: interrupted; nothing was kept\n')
+  expect(await readdir(folder)).toEqual(['source'])
+})
+
+/** A Llama of 200 MB. */
+async function writeSparse(folder: string): Promise<void> {
+  await writeLlama(folder)
+  const config = {
+    ...LLAMA,
+    vocab_size: 1_500_000,
+    num_hidden_layers: 1,
+    tie_word_embeddings: true,
+  }
+  await Bun.write(join(folder, 'config.json'), JSON.stringify(config))
+  const header: Record<string, object> = {}
+  let end = 0
+  for (const [name, shape] of tensorShapes(parseModelConfig(config, 'config.json'))) {
+    const begin = end
+    end += 2 * shape.reduce((a, b) => a * b, 1)
+    const stored = name
+      .replace('embeddings', 'embed_tokens')
+      .replace('attn_norm', 'input_layernorm')
+      .replace('mlp_norm', 'post_attention_layernorm')
+      .replace('.attn.', '.self_attn.')
+    header[stored] = { dtype: 'BF16', shape, data_offsets: [begin, end] }
+  }
+  const text = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(text.length))
+  const file = join(folder, 'model.safetensors')
+  await Bun.write(file, Buffer.concat([length, text]))
+  await truncate(file, 8 + text.length + end)
+}
 
 test('what is there is not touched', async () => {
   const { stderr, code } = await runGlaze(['convert', MISTRAL, converted, '--to', 'gsa'])

@@ -1,12 +1,14 @@
 // Carries a conversion out: into a folder beside the one that is wanted, which gets its name when all
 // is written. Whatever goes wrong, nothing half-written stays.
 
-import { copyFile, lstat, mkdir, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { lstat, statfs, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import type { ConvertOptions } from '../config-convert.ts'
 import { ConfigError, errorCode, OperatorError } from '../errors.ts'
 import { openCheckpoint } from '../loader/checkpoint.ts'
 import { type WriteOptions, weightBytes, writeWeights } from '../loader/safetensors-writer.ts'
+import { copiesOf } from './copies.ts'
+import { PartialFolder } from './partial-folder.ts'
 import { type ConversionPlan, planConversion } from './plan.ts'
 import { RECORD_FILE, recordOf } from './record.ts'
 import { blocksOf } from './weights.ts'
@@ -18,20 +20,17 @@ export interface ConversionSource {
   label: string
 }
 
-/** What is copied as it is, where it is there: tokenizer, templates, generation settings. */
-const COPIED_FILES =
-  /^(tokenizer\.(json|model)|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|generation_config\.json|chat_template(\.\w+)?)$/
-const TEMPLATE_FOLDER = 'additional_chat_templates'
-
-/** Room for tokenizers and headers beside the weights. */
-const SPARE_BYTES = 64 * 2 ** 20
+/** Room for headers, configuration and what a file system needs for itself, beside the contents. */
+const SPARE_BYTES = 2 ** 20
+/** Of a tensor in headers and index, its name among them. */
+const TENSOR_BYTES = 300
 
 export interface ConversionHooks extends Pick<WriteOptions, 'openFile'> {
   onProgress?: (doneBytes: number, totalBytes: number) => void
   /** Ends the conversion; its reason is thrown. */
   signal?: AbortSignal
   /** Bytes that are free for a folder; asks the file system if left out. */
-  freeBytes?: (folder: string) => Promise<number>
+  freeBytes?: (folder: string) => Promise<number | undefined>
 }
 
 export interface Conversion {
@@ -54,32 +53,30 @@ export async function convertCheckpoint(
   await refuseExisting(out)
   await using checkpoint = await openCheckpoint(source.folder)
   const plan = planConversion(checkpoint, options)
+  const copies = await copiesOf(checkpoint.folder)
   const bytes = weightBytes(plan.tensors)
-  const partial = join(dirname(out), `${basename(out)}.partial-${process.pid}`)
-  const refused = (error: unknown) => {
-    throw writeError(out, error)
-  }
-  await checkSpace(dirname(out), bytes, freeBytes).catch(refused)
-  await mkdir(partial).catch(refused)
+  const copiedBytes = copies.reduce((sum, copy) => sum + copy.bytes, 0)
+  const needed = bytes + copiedBytes + plan.tensors.length * TENSOR_BYTES + SPARE_BYTES
   try {
-    await copyFiles(checkpoint.folder, partial)
-    await writeJson(join(partial, 'config.json'), plan.config)
-    await writeJson(join(partial, RECORD_FILE), recordOf(plan, source.label, options))
+    await using partial = await PartialFolder.create(out)
+    await checkSpace(dirname(out), needed, freeBytes)
+    for (const copy of copies) await copy.write(partial.path)
+    await writeJson(join(partial.path, 'config.json'), plan.config)
+    await writeJson(join(partial.path, RECORD_FILE), recordOf(plan, source.label, options))
     const tensors = plan.tensors.map((tensor) => ({
       ...tensor,
       blocks: () => blocksOf(tensor, plan, options.seed, signal),
     }))
-    await writeWeights(partial, tensors, {
+    await writeWeights(partial.path, tensors, {
       maxShardBytes: options.maxShardSize,
       openFile,
       onProgress: (done) => onProgress?.(done, bytes),
     })
     signal?.throwIfAborted()
     await refuseExisting(out)
-    await rename(partial, out)
+    await partial.keepAs(out)
     return { plan, bytes }
   } catch (error) {
-    await rm(partial, { recursive: true, force: true })
     throw writeError(out, error)
   }
 }
@@ -94,29 +91,18 @@ export async function refuseExisting(out: string): Promise<void> {
 /** Asked first, since a large model takes minutes to find out that there is no room for it. */
 async function checkSpace(
   folder: string,
-  bytes: number,
-  freeBytes: (folder: string) => Promise<number>,
+  needed: number,
+  freeBytes: (folder: string) => Promise<number | undefined>,
 ): Promise<void> {
-  const [needed, free] = [bytes + SPARE_BYTES, await freeBytes(folder)]
-  if (free >= needed) return
+  const free = await freeBytes(folder)
+  if (free === undefined || free >= needed) return
   throw new OperatorError(`${folder}: ${megabytes(needed)} are needed, ${megabytes(free)} are free`)
 }
 
-async function freeBytesOf(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder)
-  return bavail * bsize
-}
-
-async function copyFiles(source: string, target: string): Promise<void> {
-  for (const name of await readdir(source)) {
-    if (COPIED_FILES.test(name)) await copyFile(join(source, name), join(target, name))
-    if (name !== TEMPLATE_FOLDER) continue
-    await mkdir(join(target, name))
-    for (const template of await readdir(join(source, name))) {
-      if (!template.endsWith('.jinja')) continue
-      await copyFile(join(source, name, template), join(target, name, template))
-    }
-  }
+/** Undefined for file systems that do not tell. */
+async function freeBytesOf(folder: string): Promise<number | undefined> {
+  const { blocks, bavail, bsize } = await statfs(folder)
+  return blocks === 0 ? undefined : bavail * bsize
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {
@@ -142,5 +128,5 @@ function writeError(out: string, error: unknown): unknown {
 }
 
 function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(0)} MB`
+  return `${Math.ceil(bytes / 1e6)} MB`
 }

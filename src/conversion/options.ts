@@ -25,8 +25,11 @@ export function checkOptions(options: ConvertOptions): void {
       throw new ConfigError(`--softmax-layers ${softmaxLayers}: expected each layer once`)
     }
   } else {
-    const { mixer, window } = options
-    const ofHybrids = { '--mixer': mixer, '--softmax-layers': softmaxLayers, '--window': window }
+    const { mixer, window, dropRopeScaling } = options
+    const ofHybrids = {
+      ...{ '--mixer': mixer, '--softmax-layers': softmaxLayers, '--window': window },
+      '--drop-rope-scaling': dropRopeScaling || undefined,
+    }
     for (const [flag, value] of Object.entries(ofHybrids)) {
       if (value !== undefined) throw new ConfigError(`${flag} is for --to hybrid, not --to ${to}`)
     }

@@ -5,14 +5,14 @@ import { parseModelConfig } from '../../models/config.ts'
 import { checkShape, isAngles, missingTensor, refuseLeftOver } from '../../models/tensor-faults.ts'
 import { tensorShapes } from '../../models/tensor-shapes.ts'
 import type { ConvertOptions } from '../config-convert.ts'
-import { CheckpointError } from '../errors.ts'
+import { CheckpointError, ConfigError } from '../errors.ts'
 import type { Checkpoint } from '../loader/checkpoint.ts'
 import type { Dtype } from '../loader/convert.ts'
 import type { StoredTensor } from '../loader/safetensors.ts'
 import { isNew, parseBias, renameFor } from './names.ts'
 import { checkOptions, softmaxLayersOf } from './options.ts'
 import { type Json, readSource, type SourceModel } from './source.ts'
-import { initializerRange, targetConfig } from './target.ts'
+import { targetConfig } from './target.ts'
 
 /** A tensor of the new model. */
 export interface PlannedTensor {
@@ -30,9 +30,7 @@ export interface ConversionPlan {
   tensors: PlannedTensor[]
   /** Names of tensors of the source that are left out. */
   dropped: string[]
-  /** Standard deviation of new matrices. */
-  initializerRange: number
-  /** What is lost, a sentence each. */
+  /** What is lost, and what is missing, a sentence each. */
   notes: string[]
 }
 
@@ -49,42 +47,69 @@ const DTYPES: Readonly<Record<Exclude<ConvertOptions['dtype'], 'keep'>, Dtype>> 
  */
 export function planConversion(checkpoint: Checkpoint, options: ConvertOptions): ConversionPlan {
   checkOptions(options)
-  const source = readSource(checkpoint, options.to === 'hybrid')
-  const { config, scaledRope } = source
+  const source = readSource(checkpoint, options)
+  const { config } = source
   const rename = renameFor(config.modelType)
   const softmaxLayers = softmaxLayersOf(options, config.layers.length)
+  if (options.untie && !config.tiedEmbeddings) {
+    throw new ConfigError('--untie: the source has a head of its own')
+  }
 
-  const left = new Map([...checkpoint.tensors].filter(([name]) => !isAngles(name)))
+  const left = new Map(checkpoint.tensors)
+  const angles = [...left.keys()].filter(isAngles)
   const biases = takeBiases(left, softmaxLayers, options.dropBias)
-  const copiesOfHead = config.tiedEmbeddings && left.delete(HEAD) ? [HEAD] : []
+  const copiesOfHead = config.tiedEmbeddings && left.has(HEAD) ? [HEAD] : []
+  for (const name of [...angles, ...copiesOfHead]) left.delete(name)
+  const tiedEmbeddings = config.tiedEmbeddings && !options.untie
   const qkvBias = softmaxLayers.some((layer) =>
     left.has(rename(`model.layers.${layer}.attn.q_proj.bias`)),
   )
-  const ownDtype = left.get(rename('model.embeddings.weight'))?.dtype ?? 'F32'
+  const ownDtype = left.get(rename(EMBEDDINGS))?.dtype ?? 'F32'
   const dtype = options.dtype === 'keep' ? ownDtype : DTYPES[options.dtype]
-  const target = { softmaxLayers, qkvBias, dtype }
+  const target = { softmaxLayers, qkvBias, tiedEmbeddings, dtype }
   const json = targetConfig(source, options, target, checkpoint.configFile)
 
   const tensors: PlannedTensor[] = []
   for (const [name, shape] of tensorShapes(parseModelConfig(json, 'config.json'))) {
     if (isNew(name, softmaxLayers)) tensors.push({ name, shape, dtype, from: undefined })
     else {
-      const from = take(left, rename(name), shape, checkpoint)
+      // A head that was tied is a second copy of the embeddings.
+      const from =
+        options.untie && name === HEAD
+          ? checkpoint.tensors.get(rename(EMBEDDINGS))!
+          : take(left, rename(name), shape, checkpoint)
       tensors.push({ name, shape, dtype: options.dtype === 'keep' ? from.dtype : dtype, from })
     }
   }
   refuseLeftOver(left.values(), config.layers.length, 'has no place in the new model')
-  return {
-    ...{ source, config: json, tensors, initializerRange: initializerRange(source) },
-    dropped: [...biases, ...copiesOfHead],
-    notes: [
-      ...(scaledRope === undefined ? [] : [`Positions are gone, and their scaling ${scaledRope}.`]),
-      ...(biases.length === 0 ? [] : ['Biases of attention were left out.']),
-    ],
-  }
+  const dropped = [...angles, ...biases, ...copiesOfHead]
+  const notes = notesOf(checkpoint, source, options.to, biases.length > 0)
+  return { source, config: json, tensors, dropped, notes }
 }
 
+const EMBEDDINGS = 'model.embeddings.weight'
 const HEAD = 'lm_head.weight'
+
+function notesOf(
+  { tokenizerFile }: Checkpoint,
+  { scaledRope }: SourceModel,
+  to: ConvertOptions['to'],
+  lostBiases: boolean,
+): string[] {
+  const notes: string[] = []
+  if (scaledRope !== undefined) {
+    const lost = to === 'hybrid' ? 'Softmax layers have plain positions' : 'Positions are gone'
+    notes.push(`${lost}, without the scaling ${scaledRope}.`)
+  }
+  if (lostBiases) notes.push('Biases of attention were left out.')
+  if (tokenizerFile === undefined) {
+    notes.push(
+      'The source has no tokenizer.json, without which glaze serves nothing: ' +
+        'AutoTokenizer.from_pretrained and save_pretrained of transformers make one.',
+    )
+  }
+  return notes
+}
 
 /** Takes biases that no layer can have out of `left`, if that is wanted. Returns their names. */
 function takeBiases(
@@ -114,7 +139,10 @@ function take(
   { weightsFile }: Checkpoint,
 ): StoredTensor {
   const tensor = left.get(name)
-  if (tensor === undefined) throw missingTensor(weightsFile, [name], shape)
+  if (tensor === undefined) {
+    const why = name === HEAD ? '; config.json does not say that it is tied' : ''
+    throw missingTensor(weightsFile, [name], shape, why)
+  }
   left.delete(name)
   checkShape(tensor, shape)
   return tensor

@@ -2,8 +2,10 @@
 
 import { type ModelConfig, parseModelConfig, type SoftmaxConfig } from '../../models/config.ts'
 import { TRANSFORMERS } from '../../models/config-schema.ts'
+import type { ConvertOptions } from '../config-convert.ts'
+import { CheckpointError } from '../errors.ts'
 import type { Checkpoint } from '../loader/checkpoint.ts'
-import { checkSchema, jsonObject, oneOf } from '../loader/schema.ts'
+import { checkSchema, jsonObject, oneOf, positiveNumber } from '../loader/schema.ts'
 
 export type Json = Record<string, unknown>
 
@@ -14,34 +16,76 @@ export interface SourceModel {
   config: ModelConfig
   /** Attention, the same in all layers. */
   attention: SoftmaxConfig
-  /** How positions are scaled, where that goes with the positions. */
+  /** Standard deviation of new matrices: that of the source's own, where it says so. */
+  initializerRange: number
+  /** How positions were scaled in the source, which the new model does not do. */
   scaledRope: string | undefined
+  /** Why glaze cannot serve the source itself; undefined: it can. */
+  unserved: string | undefined
 }
 
-const typeSchema = jsonObject({ model_type: oneOf(TRANSFORMERS) })
+const DEFAULT_RANGE = 0.02
+
+const sourceSchema = jsonObject({
+  model_type: oneOf(TRANSFORMERS),
+  initializer_range: positiveNumber(1).nullish(),
+})
 
 /**
  * Reads the configuration of a softmax model.
- * @param keepsSoftmax some layers stay softmax, so that scaled positions would matter
  * Throws CheckpointError naming the key, what was found and what is allowed.
  */
-export function readSource(checkpoint: Checkpoint, keepsSoftmax: boolean): SourceModel {
-  const { config: content, configFile } = checkpoint
-  checkSchema(typeSchema, content, configFile)
+export function readSource(
+  { config: content, configFile }: Pick<Checkpoint, 'config' | 'configFile'>,
+  { to, dropRopeScaling }: Pick<ConvertOptions, 'to' | 'dropRopeScaling'>,
+): SourceModel {
+  const { initializer_range } = checkSchema(sourceSchema, content, configFile)
   const json = content as Json
   // Which biases there are is seen from the tensors, where some can be carried.
   const { attention_bias: _, ...read } = json
-  const scaledRope = keepsSoftmax ? undefined : scalingOf(json)
+  const scaledRope = scalingOf(json)
   if (scaledRope !== undefined) {
-    delete read.rope_scaling
-    delete read.rope_parameters
+    if (to === 'hybrid' && !dropRopeScaling) {
+      throw new CheckpointError(
+        configFile,
+        `scales rotary positions (${scaledRope}), which softmax layers of FLA cannot: ` +
+          '--drop-rope-scaling makes them plain, and --to gla or gsa has none',
+      )
+    }
+    for (const key of ROPE_KEYS) read[key] = withoutScaling(json[key])
   }
   const config = parseModelConfig(read, configFile)
-  return { json, config, attention: config.layers[0] as SoftmaxConfig, scaledRope }
+  return {
+    ...{ json, config, scaledRope },
+    attention: config.layers[0] as SoftmaxConfig,
+    initializerRange: initializer_range ?? DEFAULT_RANGE,
+    unserved: refusalOf(json, configFile),
+  }
 }
 
-function scalingOf({ rope_scaling, rope_parameters }: Json): string | undefined {
-  for (const scaling of [rope_scaling, rope_parameters]) {
+/** Either has the kind of scaling, and may have the base of the angles. */
+const ROPE_KEYS = ['rope_scaling', 'rope_parameters'] as const
+
+/** What of rotary positions is left without their scaling. */
+function withoutScaling(rope: unknown): Json | undefined {
+  if (typeof rope !== 'object' || rope === null) return undefined
+  return { rope_theta: (rope as Json).rope_theta }
+}
+
+/** What glaze says of a model that it cannot serve. */
+function refusalOf(json: Json, configFile: string): string | undefined {
+  try {
+    parseModelConfig(json, configFile)
+    return undefined
+  } catch (error) {
+    if (error instanceof CheckpointError) return error.message
+    throw error
+  }
+}
+
+function scalingOf(json: Json): string | undefined {
+  for (const key of ROPE_KEYS) {
+    const scaling = json[key]
     if (typeof scaling !== 'object' || scaling === null) continue
     const { rope_type, type } = scaling as Json
     const name = rope_type ?? type

@@ -2,7 +2,7 @@
 // GSAConfig.
 
 import type { ConvertOptions } from '../config-convert.ts'
-import { CheckpointError } from '../errors.ts'
+import { CheckpointError, invariant } from '../errors.ts'
 import type { Dtype } from '../loader/convert.ts'
 import { mixerOf } from './options.ts'
 import type { Json, SourceModel } from './source.ts'
@@ -27,13 +27,13 @@ const FIXED = {
   fuse_linear_cross_entropy: false,
 }
 
-const DEFAULT_RANGE = 0.02
-
 /** What the tensors of the source and the options decide together. */
 export interface TargetTensors {
   softmaxLayers: readonly number[]
   /** Softmax layers have biases. */
   qkvBias: boolean
+  /** The head is the embeddings. */
+  tiedEmbeddings: boolean
   /** Type of new weights. */
   dtype: Dtype
 }
@@ -45,7 +45,7 @@ export interface TargetTensors {
 export function targetConfig(
   source: SourceModel,
   options: ConvertOptions,
-  { softmaxLayers, qkvBias, dtype }: TargetTensors,
+  { softmaxLayers, qkvBias, tiedEmbeddings, dtype }: TargetTensors,
   configFile: string,
 ): Json {
   const { config, attention, json } = source
@@ -67,8 +67,8 @@ export function targetConfig(
     vocab_size: config.vocabSize,
     norm_eps: config.normEps,
     max_position_embeddings: config.maxPositions ?? 2048,
-    tie_word_embeddings: config.tiedEmbeddings,
-    initializer_range: initializerRange(source),
+    tie_word_embeddings: tiedEmbeddings,
+    initializer_range: source.initializerRange,
     bos_token_id: json.bos_token_id ?? null,
     eos_token_id: json.eos_token_id ?? null,
     pad_token_id: json.pad_token_id ?? null,
@@ -82,12 +82,6 @@ export function targetConfig(
     ...(kind === 'gla' ? glaKeys(options) : gsaKeys(options)),
     attn: softmaxLayers.length === 0 ? null : softmax,
   }
-}
-
-/** Standard deviation of new matrices: that of the source's own, where it says so. */
-export function initializerRange({ json }: SourceModel): number {
-  const range = json.initializer_range
-  return typeof range === 'number' && range > 0 && range <= 1 ? range : DEFAULT_RANGE
 }
 
 function glaKeys({ featureMap = 'relu' }: ConvertOptions): Json {
@@ -133,9 +127,10 @@ function expansionOf(
     const message = `${found}, which softmax layers of FLA need; --to gla has none`
     throw new CheckpointError(configFile, message)
   }
-  // FLA multiplies and cuts off what is behind the point.
-  if (Math.trunc(hiddenSize * ratio) !== width) {
-    throw new CheckpointError(configFile, `${found}, and no expand_k gives exactly their width`)
-  }
-  return ratio
+  // FLA multiplies and cuts off what is behind the point, which may be all but one of it.
+  const exact = [ratio, ratio * (1 + Number.EPSILON)].find(
+    (each) => Math.trunc(hiddenSize * each) === width,
+  )
+  invariant(exact !== undefined, `a ratio of ${width} to ${hiddenSize}`)
+  return exact
 }

@@ -13,7 +13,7 @@ const BLOCK_BYTES = 2 ** 20
 /** Copied unchanged, copied in another type, or new. Throws the reason of `signal` once it ends. */
 export async function* blocksOf(
   tensor: PlannedTensor,
-  { initializerRange }: ConversionPlan,
+  { source: { initializerRange } }: ConversionPlan,
   seed: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {

@@ -1,12 +1,11 @@
 // Which files of a repository a server reads: never those that take other people's code to open.
 
 import { z } from 'zod'
+import { isCompanion } from '../companion-files.ts'
 import { INDEX, SHARD_NAME, WEIGHTS } from '../weight-files.ts'
 import { HubError } from './hub-error.ts'
 
-/** Configuration, tokenizer and templates. */
-const SMALL_FILES =
-  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json$|^chat_template\.(jinja|json)$|^tokenizer\.model$|^glaze_conversion\.json$/
+const CONFIGURATION = ['config.json', 'glaze_conversion.json']
 
 const indexSchema = z.object({
   weight_map: z.record(z.string(), z.string().regex(SHARD_NAME)),
@@ -14,7 +13,8 @@ const indexSchema = z.object({
 
 /** Small files to fetch, the index of the weights among them. */
 export function smallFiles(names: readonly string[], withoutWeights: boolean): string[] {
-  return names.filter((name) => SMALL_FILES.test(name) || (!withoutWeights && name === INDEX))
+  const wanted = withoutWeights ? CONFIGURATION : [...CONFIGURATION, INDEX]
+  return names.filter((name) => wanted.includes(name) || isCompanion(name))
 }
 
 /**

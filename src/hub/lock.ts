@@ -2,15 +2,9 @@
 // huggingface_hub locks too. It only saves the others a download, so that where it cannot be had
 // (Windows, some network disks) all fetch: they write the same bytes to the same places.
 
-import { dlopen, FFIType } from 'bun:ffi'
-import { type FileHandle, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
+import { openFlock } from '../flock.ts'
 
-const LIBRARIES: Partial<Record<NodeJS.Platform, string>> = {
-  linux: 'libc.so.6',
-  darwin: 'libSystem.B.dylib',
-}
-const LOCK_EX = 2
-const LOCK_NB = 4
 const POLL_MS = 100
 
 /**
@@ -34,19 +28,4 @@ export async function lockFile(
     throw error
   }
   return { [Symbol.asyncDispose]: () => file.close() }
-}
-
-/** Tries to lock and says whether it could; undefined where there is no such call. */
-function openFlock(): ((file: FileHandle) => boolean) | undefined {
-  const library = LIBRARIES[process.platform]
-  if (library === undefined) return undefined
-  try {
-    const { symbols } = dlopen(library, {
-      flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-    })
-    return (file) => symbols.flock(file.fd, LOCK_EX | LOCK_NB) === 0
-  } catch {
-    // Another C library, as in Alpine.
-    return undefined
-  }
 }

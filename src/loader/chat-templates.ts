@@ -4,6 +4,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { TEMPLATE_FOLDER } from '../companion-files.ts'
 import { ConfigError } from '../errors.ts'
 import { folderExists, readJsonFile, readTextFile } from './files.ts'
 import { checkSchema, jsonObject } from './schema.ts'
@@ -19,9 +20,6 @@ export interface FoundTemplate {
 }
 
 const DEFAULT_FILE = 'chat_template.jinja'
-/** Further templates by name, `tool_use.jinja`. */
-const FOLDER = 'additional_chat_templates'
-
 const expected = 'a template, or a list of { name, template }'
 
 const configSchema = jsonObject({
@@ -57,7 +55,7 @@ function isDefault({ name }: FoundTemplate): boolean {
 
 async function templateFiles(folder: string): Promise<FoundTemplate[]> {
   const paths = [{ name: 'default', file: join(folder, DEFAULT_FILE) }]
-  const further = join(folder, FOLDER)
+  const further = join(folder, TEMPLATE_FOLDER)
   if (await folderExists(further)) {
     const names = (await readdir(further)).filter((name) => name.endsWith('.jinja')).sort()
     for (const name of names) {

@@ -111,6 +111,27 @@ const SOURCES: Fails[] = [
     'lists the shard model-00002-of-00002.safetensors, which is missing',
   ],
   [
+    'a range for new weights that is none',
+    says({ initializer_range: '0.02' }),
+    'config.json: initializer_range: found "0.02"; allowed: a number above 0',
+  ],
+  [
+    'a link to a tokenizer that is gone',
+    async (folder) => {
+      await writeLlama(folder)
+      await symlink('/nowhere/at/all', join(folder, 'tokenizer.model'))
+    },
+    'source/tokenizer.model: cannot be read (ENOENT)',
+  ],
+  [
+    'a file where templates should be',
+    async (folder) => {
+      await writeLlama(folder)
+      await writeFile(join(folder, 'additional_chat_templates'), '')
+    },
+    'source/additional_chat_templates: cannot be read (ENOTDIR)',
+  ],
+  [
     'pickled weights',
     async (folder) => {
       await writeLlama(folder)
@@ -201,8 +222,45 @@ describe('a place', () => {
     const freeBytes = async () => 1_000_000
     const converting = convertFolder(source, out, ['--to', 'gla'], { freeBytes })
     await expect(converting).rejects.toThrow(OperatorError)
-    await expect(converting).rejects.toThrow(`${folder}: 68 MB are needed, 1 MB are free`)
+    await expect(converting).rejects.toThrow(`${folder}: 3 MB are needed, 1 MB are free`)
     expect(await readdir(folder)).toEqual(['source'])
+    // Some file systems do not tell.
+    const untold = { freeBytes: async () => undefined }
+    await convertFolder(source, out, ['--to', 'gla'], untold)
+  })
+
+  test('where a conversion was killed', async () => {
+    const { folder, source, out } = await place()
+    await writeLlama(source)
+    await mkdir(join(folder, 'out.partial/additional_chat_templates'), { recursive: true })
+    await writeFile(join(folder, 'out.partial/model-00007-of-00009.safetensors'), 'half a shard')
+    await convertFolder(source, out, ['--to', 'gla'])
+    expect((await readdir(folder)).sort()).toEqual(['out', 'source'])
+    expect(await readdir(out)).not.toContain('model-00007-of-00009.safetensors')
+  })
+
+  test('where another conversion is under way', async () => {
+    const { folder, source, out } = await place()
+    await writeLlama(source)
+    let other: unknown
+    const onProgress = async () => {
+      other ??= convertFolder(source, out, ['--to', 'gsa']).catch((error) => error)
+    }
+    await convertFolder(source, out, ['--to', 'gla'], { onProgress })
+    const error = await other
+    expect(error).toBeInstanceOf(OperatorError)
+    expect((error as Error).message).toContain(`${out}.partial: another conversion writes here`)
+    expect(await Bun.file(join(out, 'config.json')).json()).toMatchObject({ model_type: 'gla' })
+    expect((await readdir(folder)).sort()).toEqual(['out', 'source'])
+  })
+
+  test('where a file has the name of the folder to write in', async () => {
+    const { folder, source, out } = await place()
+    await writeLlama(source)
+    await writeFile(`${out}.partial`, 'mine')
+    const converting = convertFolder(source, out, ['--to', 'gla'])
+    await expect(converting).rejects.toThrow(`${out}.partial: is no folder`)
+    expect((await readdir(folder)).sort()).toEqual(['out.partial', 'source'])
   })
 })
 
@@ -229,7 +287,7 @@ test.each<[string, string]>([
   }
   const converting = convertFolder(source, out, ['--to', 'gla'], { openFile })
   await expect(converting).rejects.toThrow(`${out}: ${message}`)
-  expect(seen.sort()).toEqual([`out.partial-${process.pid}`, 'source'])
+  expect(seen.sort()).toEqual(['out.partial', 'source'])
   expect(await readdir(folder)).toEqual(['source'])
   expect(closed).toBe(1)
 })
@@ -247,6 +305,6 @@ test('a conversion that is interrupted leaves nothing', async () => {
   const { signal } = abort
   const converting = convertFolder(source, out, ['--to', 'gla'], { onProgress, signal })
   await expect(converting).rejects.toThrow('enough')
-  expect(partial).toEqual([`out.partial-${process.pid}`, 'source'])
+  expect(partial).toEqual(['out.partial', 'source'])
   expect(await readdir(folder)).toEqual(['source'])
 })

@@ -77,14 +77,33 @@ describe('tied heads', () => {
     const source = { config: { tie_word_embeddings: true }, tensors: copy }
     expect((await plan(source, '--to', 'gla')).dropped).toEqual(['lm_head.weight'])
   })
+
+  test('become heads of their own if that is wanted', async () => {
+    const source = { config: { tie_word_embeddings: true } }
+    const { tensors, config } = await plan(source, '--to', 'gla', '--untie')
+    expect(config.tie_word_embeddings).toBe(false)
+    const head = tensors.find(({ name }) => name === 'lm_head.weight')
+    expect(head?.from?.name).toBe('model.embed_tokens.weight')
+  })
+
+  test('that config.json says nothing of', async () => {
+    const untold = (tensors: Tensors) => {
+      delete tensors['lm_head.weight']
+    }
+    const message = 'has no tensor lm_head.weight; expected with shape [4096, 64]'
+    await expect(plan({ tensors: untold }, '--to', 'gla')).rejects.toThrow(
+      `${message}; config.json does not say that it is tied`,
+    )
+  })
 })
 
-test('saved angles are ignored', async () => {
+test('saved angles are left out', async () => {
   const angles = (tensors: Tensors) => {
     const data = new Float32Array(4)
     tensors['model.layers.0.self_attn.rotary_emb.inv_freq'] = { dtype: 'F32', shape: [4], data }
   }
-  expect((await plan({ tensors: angles }, '--to', 'gla')).dropped).toEqual([])
+  const { dropped } = await plan({ tensors: angles }, '--to', 'gla')
+  expect(dropped).toEqual(['model.layers.0.self_attn.rotary_emb.inv_freq'])
 })
 
 describe('scaled positions', () => {
@@ -95,12 +114,25 @@ describe('scaled positions', () => {
   ]
 
   test.each(scaled)('%s go with the positions', async (name, config) => {
-    const { notes } = await plan({ config }, '--to', 'gla')
-    expect(notes).toEqual([`Positions are gone, and their scaling ${name}.`])
+    const { notes, source } = await plan({ config }, '--to', 'gla')
+    expect(notes).toEqual([`Positions are gone, without the scaling ${name}.`])
+    expect(source.unserved).toContain('scaled rotary positions are not supported')
   })
 
-  test.each(scaled)('%s cannot stay in a hybrid', async (_, config) => {
-    await expect(plan({ config }, ...HYBRID)).rejects.toThrow(/scaled rotary positions/)
+  test.each(scaled)('%s cannot stay in a hybrid, but be dropped', async (name, config) => {
+    const message = `scales rotary positions (${name}), which softmax layers of FLA cannot`
+    await expect(plan({ config }, ...HYBRID)).rejects.toThrow(message)
+    const { notes, config: made } = await plan({ config }, ...HYBRID, '--drop-rope-scaling')
+    expect(notes).toEqual([`Softmax layers have plain positions, without the scaling ${name}.`])
+    expect(made.attn).toMatchObject({ rope_theta: name === 'yarn' ? 1e6 : 500000 })
+  })
+
+  test.each(['gla', 'gsa', 'hybrid'])('plain ones in their older spelling: %s', async (kind) => {
+    const config = { rope_scaling: { type: 'default' } }
+    const args = kind === 'hybrid' ? HYBRID : ['--to', kind]
+    const { notes, source } = await plan({ config }, ...args)
+    expect(notes).toEqual([])
+    expect(source).toMatchObject({ unserved: undefined, attention: { ropeTheta: 500000 } })
   })
 
   test('plain ones in their newer spelling can', async () => {
@@ -122,6 +154,13 @@ describe('heads that are not as wide as the model', () => {
     expect(config).toMatchObject({ expand_k: 1.5, expand_v: 1.5 })
     const [layer] = parseModelConfig(config, 'config.json').layers
     expect(layer).toMatchObject({ keyDim: 12, valueDim: 12 })
+  })
+
+  test('however the ratio is rounded', async () => {
+    // 22 · (30 / 22) is less than 30 in float64.
+    const odd = { hidden_size: 22, num_attention_heads: 5, num_key_value_heads: 5, head_dim: 6 }
+    const { config } = await plan({ config: odd }, '--to', 'gla')
+    expect(parseModelConfig(config, 'config.json').layers[0]).toMatchObject({ keyDim: 6 })
   })
 
   test.each([[['--to', 'gsa']], [HYBRID]])('cannot be had by %j', async (args) => {

@@ -35,7 +35,7 @@ describe('the shipped softmax model becomes what the shipped linear ones are', (
 })
 
 test('what a source says of itself is kept', async () => {
-  const { config, initializerRange } = await planOf(llama, ['--to', 'gla'])
+  const { config, source } = await planOf(llama, ['--to', 'gla'])
   expect(config).toMatchObject({
     ...{ model_type: 'gla', architectures: ['GLAForCausalLM'], torch_dtype: 'bfloat16' },
     ...{ hidden_size: 64, intermediate_size: 96, num_hidden_layers: 3, vocab_size: 4096 },
@@ -43,11 +43,11 @@ test('what a source says of itself is kept', async () => {
     ...{ max_position_embeddings: 1024, bos_token_id: 1, eos_token_id: 2, attn: null },
     ...{ expand_k: 1, expand_v: 1, feature_map: 'relu', use_output_gate: false },
   })
-  expect(initializerRange).toBe(0.02)
+  expect(source.initializerRange).toBe(0.02)
   const range = join(temp.path, 'range')
   await writeLlama(range, { config: { initializer_range: 0.006, eos_token_id: [2, 7] } })
   const other = await planOf(range, ['--to', 'gsa'])
-  expect(other.initializerRange).toBe(0.006)
+  expect(other.source.initializerRange).toBe(0.006)
   expect(other.config).toMatchObject({
     ...{ model_type: 'gsa', architectures: ['GSAForCausalLM'], eos_token_id: [2, 7] },
     ...{ num_slots: 64, gate_logit_normalizer: 8, feature_map: 'swish' },
@@ -146,6 +146,8 @@ test.each<[string[], string]>([
   [['--to', 'gla', '--softmax-layers', '1'], '--softmax-layers is for --to hybrid, not --to gla'],
   [['--to', 'gsa', '--window', '16'], '--window is for --to hybrid, not --to gsa'],
   [['--to', 'gla', '--mixer', 'gsa'], '--mixer is for --to hybrid'],
+  [['--to', 'gsa', '--drop-rope-scaling'], '--drop-rope-scaling is for --to hybrid, not --to gsa'],
+  [['--to', 'gla', '--untie'], '--untie: the source has a head of its own'],
   [['--to', 'gla', '--feature-map', 't2r'], '--feature-map t2r: gla has none, relu, swish'],
   [['--to', 'gsa', '--feature-map', 'gelu'], '--feature-map gelu: gsa has swish, relu, t2r'],
   [['--to', 'gla', '--num-slots', '8'], '--num-slots is for gsa'],

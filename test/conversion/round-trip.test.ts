@@ -78,6 +78,19 @@ test('layers that stay softmax compute what they did', async () => {
   expect(oracleLogits(first(student), ids)).toEqual(oracleLogits(first(teacher), ids))
 })
 
+test('a head of its own computes what the tied one did', async () => {
+  const source = join(temp.path, 'tied')
+  await writeLlama(source, { config: { ...SMALL, tie_word_embeddings: true } })
+  const [tied, untied] = [join(temp.path, 'stays tied'), join(temp.path, 'untied')]
+  await convertFolder(source, tied, ['--to', 'gla'])
+  await convertFolder(source, untied, ['--to', 'gla', '--untie', '--dtype', 'float32'])
+  const ids = [1, 5, 9, 100, 7]
+  const [a, b] = [await readOracleModel(tied), await readOracleModel(untied)]
+  expect(b.weights.get('lm_head.weight')).toEqual(b.weights.get('model.embeddings.weight'))
+  // New weights are rounded to bfloat16 in the one that stays tied.
+  expect(rmsError([...oracleLogits(b, ids)], oracleLogits(a, ids))).toBeLessThan(0.01)
+})
+
 const SCRIPT = `
 import json, sys
 sys.path.insert(0, sys.argv[1])

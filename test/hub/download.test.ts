@@ -38,6 +38,16 @@ describe('a download', () => {
     expect(harness.hub.take().filter((line) => /README|\.bin/.test(line))).toEqual([])
   })
 
+  test('has templates of their own folder', async () => {
+    const name = 'additional_chat_templates/tool_use.jinja'
+    await using harness = await Harness.open({ ...FILES, [name]: '{{ tools }}' })
+    const { folder } = await harness.resolve()
+    expect(await Bun.file(join(folder, name)).text()).toBe('{{ tools }}')
+    harness.hub.take()
+    await harness.resolve({ revision: COMMIT })
+    expect(harness.hub.take()).toEqual([])
+  })
+
   test('asks for nothing but the revision when all is there, and for a commit not even that', async () => {
     await using harness = await Harness.open()
     await harness.resolve()

@@ -35,6 +35,12 @@ describe('keys', () => {
     ['head_dim', { ...llama, head_dim: 32 }, { headDim: 32 }],
     ['rope_theta', { ...llama, rope_theta: 5e5 }, { ropeTheta: 5e5 }],
     ['its newer spelling', { ...llama, rope_parameters: { rope_theta: 1e6 } }, { ropeTheta: 1e6 }],
+    [
+      'plain positions in the older spelling',
+      { ...llama, rope_theta: 5e5, rope_scaling: { type: 'default' } },
+      { ropeTheta: 5e5 },
+    ],
+    ['as many key/value heads', { ...mistral, num_key_value_heads: null }, { kvHeads: 4 }],
     ['no window in Llama', { ...llama, sliding_window: 8 }, { window: undefined }],
     ['the window of Mistral', { ...mistral, sliding_window: 8 }, { kvHeads: 2, window: 8 }],
     ['none', { ...mistral, sliding_window: null }, { window: undefined }],
@@ -56,8 +62,13 @@ describe('keys', () => {
   })
 
   test.each<[Record<string, unknown>, string]>([
-    [{ ...llama, rope_scaling: { type: 'linear' } }, 'rope_scaling'],
+    [{ ...llama, rope_scaling: { type: 'linear' } }, 'rope_scaling.type'],
+    [{ ...llama, rope_scaling: { rope_type: 'yarn', type: 'yarn' } }, 'rope_scaling.rope_type'],
     [{ ...llama, rope_parameters: { rope_type: 'llama3' } }, 'rope_parameters.rope_type'],
+    [
+      { ...llama, rope_parameters: { full_attention: { rope_theta: 1e6 } } },
+      'rope_parameters.full_attention',
+    ],
     [{ ...llama, attention_bias: true }, 'attention_bias'],
     [{ ...llama, mlp_bias: true }, 'mlp_bias'],
     [{ ...llama, hidden_act: 'gelu' }, 'hidden_act'],

@@ -1,0 +1,69 @@
+// The folder that a conversion writes to until it is whole: OUT.partial beside OUT. The process that
+// writes there has it locked, so that what a killed one has left is told from what is being written,
+// and removed.
+
+import { constants } from 'node:fs'
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ConfigError, errorCode } from '../errors.ts'
+import { openFlock } from '../flock.ts'
+
+export class PartialFolder implements AsyncDisposable {
+  readonly #handle: FileHandle
+  #isKept = false
+
+  private constructor(
+    readonly path: string,
+    handle: FileHandle,
+  ) {
+    this.#handle = handle
+  }
+
+  /**
+   * Creates `out`.partial, or empties it if nobody writes there.
+   * Throws ConfigError if somebody may, and errors of the system.
+   */
+  static async create(out: string): Promise<PartialFolder> {
+    const path = `${out}.partial`
+    const isNew = await mkdir(path).then(
+      () => true,
+      (error) => {
+        if (errorCode(error) === 'EEXIST') return false
+        throw error
+      },
+    )
+    const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY).catch((error) => {
+      if (errorCode(error) !== 'ENOTDIR') throw error
+      throw new ConfigError(`${path}: is no folder, but the one to write in has this name`)
+    })
+    try {
+      const isLocked = openFlock()?.(handle) ?? isNew
+      if (!isLocked) {
+        throw new ConfigError(
+          `${path}: another conversion writes here; if there is none, remove this folder`,
+        )
+      }
+      if (!isNew) await empty(path)
+      return new PartialFolder(path, handle)
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  /** Gives the folder its name. Nothing else may be there. */
+  async keepAs(out: string): Promise<void> {
+    await rename(this.path, out)
+    this.#isKept = true
+  }
+
+  /** Removes the folder, unless it was kept. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isKept) await rm(this.path, { recursive: true, force: true })
+    await this.#handle.close()
+  }
+}
+
+async function empty(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true })
+}
