@@ -13,9 +13,7 @@ import { createLogger } from './log.ts'
 import { bytes } from './serve/bytes.ts'
 import { findModel } from './serve/model.ts'
 import { Progress } from './serve/progress.ts'
-
-/** Exit codes of a process that a signal ended. */
-const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
+import { onEndingSignals } from './serve/signals.ts'
 
 /** Converts, and says what to do next. Resolves to the exit code. Throws OperatorError. */
 export async function convert(options: ConvertOptions): Promise<number> {
@@ -26,12 +24,10 @@ export async function convert(options: ConvertOptions): Promise<number> {
   const progress = new Progress('converting')
   const abort = new AbortController()
   let code = 0
-  for (const [signal, exitCode] of Object.entries(SIGNALS)) {
-    process.on(signal, () => {
-      code = exitCode
-      abort.abort()
-    })
-  }
+  using _signals = onEndingSignals((exitCode) => {
+    code = exitCode
+    abort.abort()
+  })
   try {
     const conversion = await convertCheckpoint(source, options, {
       signal: abort.signal,

@@ -1,14 +1,12 @@
-// Multiple-choice items ranked by log-likelihood, with the conventions of lm-evaluation-harness: which
-// tokens are scored, acc and acc_norm, and their standard errors.
+// Multiple-choice items ranked by log-likelihood, with the conventions of lm-evaluation-harness: acc and
+// acc_norm, and their standard errors.
 
-import { basename } from 'node:path'
 import { codePoints } from '../code-points.ts'
-import type { LoadedModel } from '../engine/load.ts'
-import type { Engine } from '../engine/request.ts'
-import type { Tokenizer } from '../text/tokenizer.ts'
 import type { Item } from './dataset.ts'
+import type { Input } from './input.ts'
+import { DEFAULT_DELIMITER, type Prompt, promptsOf } from './prompts.ts'
 import { scorePrompts } from './score.ts'
-import { signed, type Task } from './task.ts'
+import { type Scorer, signed, type Task } from './task.ts'
 
 export interface ChoiceFigures {
   items: number
@@ -24,38 +22,33 @@ export interface ChoiceFigures {
   itemsPerSecond: number
 }
 
-/** What the model made of one item. */
-export interface Verdict {
-  item: number
-  gold: number
-  /** Sum of the log-probabilities (nats) of each choice's tokens. */
-  logLikelihoods: number[]
-  /** Positions of the largest one, plain and by characters. */
+/** What a model made of one item. */
+export interface Sample extends Item {
+  /** Positions of the largest log-likelihood, plain and by characters; of equal ones, the first. */
   best: number
   bestNorm: number
+  right: boolean
+  rightNorm: boolean
+  /** Sum of the log-probabilities (nats) of each choice's tokens, and how many these are. */
+  logLikelihoods: number[]
+  tokens: number[]
 }
 
-/** A choice behind its query as token ids, of which those from `from` on are scored. */
-interface Prompt {
-  ids: number[]
-  from: number
-  truncated: boolean
-}
-
-export interface ChoiceOptions {
-  file: string
+export interface ChoiceOptions extends Pick<Input, 'file' | 'sha256'> {
   items: readonly Item[]
-  /** Told what was made of each item, in order, once a model is done. */
-  onVerdicts?: (verdicts: readonly Verdict[]) => void
+  /** The first items of the file only; these are they. */
+  limit?: number
+  /** Between query and choice. */
+  delimiter?: string
 }
 
 /** The task of answering the items of a dataset. */
-export function choiceTask({ file, items, onVerdicts }: ChoiceOptions): Task<ChoiceFigures> {
-  const percent = (value: number | undefined) =>
-    value === undefined ? '-' : (100 * value).toFixed(2)
+export function choiceTask(options: ChoiceOptions): Task<ChoiceFigures> {
+  const { file, sha256, items, limit, delimiter = DEFAULT_DELIMITER } = options
   return {
     title: `${items.length} items of ${file}, ranked by log-likelihood; figures in percent`,
-    report: { dataset: basename(file) },
+    unit: 'items',
+    report: { dataset: file, sha256, limit, delimiter },
     columns: [
       { title: 'items', cell: (row) => `${row.items}` },
       { title: 'acc', cell: (row) => percent(row.acc) },
@@ -65,15 +58,18 @@ export function choiceTask({ file, items, onVerdicts }: ChoiceOptions): Task<Cho
       { title: 'change', cell: (row, first) => signed(100 * (row.acc - first.acc), 2) },
       { title: 'items/s', cell: (row) => row.itemsPerSecond.toFixed(1) },
     ],
-    check() {},
-    async run(model, show) {
-      const start = performance.now()
-      const { verdicts, truncated } = await rankItems(model, items, (done, right) => {
-        show(done, items.length, `acc ${percent(right / done)}`)
-      })
-      onVerdicts?.(verdicts)
-      const seconds = (performance.now() - start) / 1000
-      return { ...figuresOf(verdicts), truncated, itemsPerSecond: items.length / seconds }
+    prepare(reader) {
+      const prompts = items.map((item) => promptsOf(reader, item, { file, delimiter }))
+      const truncated = prompts.flat().filter((prompt) => prompt.truncated).length
+      return async (model, show) => {
+        const start = performance.now()
+        const samples = await rankItems(model, items, prompts, (done, right) => {
+          show(done, items.length, `acc ${percent(right / done)}`)
+        })
+        const seconds = (performance.now() - start) / 1000
+        const itemsPerSecond = items.length / seconds
+        return { figures: { ...figuresOf(samples), truncated, itemsPerSecond }, samples }
+      }
     },
     notes: (rows) => {
       const most = Math.max(...rows.map(({ truncated }) => truncated))
@@ -82,91 +78,60 @@ export function choiceTask({ file, items, onVerdicts }: ChoiceOptions): Task<Cho
   }
 }
 
-/** Scores all choices of all items, as many at once as there are slots. */
-export async function rankItems(
-  {
-    engine,
-    tokenizer,
-    plan,
-    maxLength,
-  }: Pick<LoadedModel, 'tokenizer' | 'maxLength'> & {
-    engine: Pick<Engine, 'submit'>
-    plan: Pick<LoadedModel['plan'], 'slots'>
-  },
-  items: readonly Item[],
-  onItem: (done: number, right: number) => void = () => {},
-): Promise<{ verdicts: Verdict[]; truncated: number }> {
-  const prompts = items.flatMap((item, index) =>
-    promptsOf(tokenizer, item, maxLength).map((prompt, position) => ({
-      ...prompt,
-      ...{ item: index, position },
-    })),
-  )
-  const sums = items.map((): number[] => [])
-  const left = items.map(({ choices }) => choices.length)
-  const verdicts: Verdict[] = []
-  let [done, right] = [0, 0]
-  const ids = prompts.map((prompt) => prompt.ids)
-  // Choices repeat their query's computation: prompts that are scored take no kept state.
-  await scorePrompts(engine, ids, 2 * plan.slots, (index, logprobs) => {
-    const { item, position, from } = prompts[index]
-    // The first token has no log-probability.
-    sums[item][position] = logprobs.slice(from - 1).reduce((sum, each) => sum + each, 0)
-    if (--left[item] > 0) return
-    verdicts[item] = verdictOf(items[item], item, sums[item])
-    if (verdicts[item].best === items[item].gold) right++
-    onItem(++done, right)
-  })
-  return { verdicts, truncated: prompts.filter((prompt) => prompt.truncated).length }
+function percent(value: number | undefined): string {
+  return value === undefined ? '-' : (100 * value).toFixed(2)
 }
 
 /**
- * Query and each choice as one text, and where the choice begins in it. A space goes between the two
- * unless there is white space already or no query; white space at the end of the query belongs to the
- * choice. The choice is what follows as many ids as the query alone has, even where its
- * beginning is merged into a token with the query's end.
+ * Scores all choices of all items, as many at once as there are slots.
+ * @param prompts those of each item
+ * @param onItem told how many items are done, and how many of them right
  */
-export function promptsOf(
-  tokenizer: Pick<Tokenizer, 'encode' | 'bosTokenId' | 'eosTokenId'>,
-  { query, choices }: Pick<Item, 'query' | 'choices'>,
-  maxLength: number | undefined,
-): Prompt[] {
-  const context = query.trimEnd()
-  const gap = query.slice(context.length)
-  // By hand, because some tokenizers put a token behind a text as well.
-  const plain = { addSpecialTokens: false }
-  const { bosTokenId, eosTokenId } = tokenizer
-  const begins = bosTokenId !== undefined && tokenizer.encode('a')[0] === bosTokenId
-  const before = begins ? [bosTokenId] : []
-  const contextIds = context === '' ? [] : tokenizer.encode(context, plain)
-  // Something has to stand before the first token that is scored.
-  const first = bosTokenId ?? eosTokenId
-  if (before.length === 0 && contextIds.length === 0 && first !== undefined) before.push(first)
-  return choices.map((choice) => {
-    const delimiter = query === '' || gap !== '' || /^\s/.test(choice) ? '' : ' '
-    const ids = [...before, ...tokenizer.encode(context + gap + delimiter + choice, plain)]
-    const from = Math.min(before.length + contextIds.length, ids.length - 1)
-    const cut = maxLength === undefined ? 0 : Math.max(0, ids.length - maxLength)
-    return { ids: ids.slice(cut), from: Math.max(1, from - cut), truncated: cut > 0 }
+export async function rankItems(
+  { engine, plan }: Scorer,
+  items: readonly Item[],
+  prompts: readonly (readonly Prompt[])[],
+  onItem: (done: number, right: number) => void = () => {},
+): Promise<Sample[]> {
+  const flat = prompts.flatMap((each, item) =>
+    each.map((prompt, position) => ({ ...prompt, item, position })),
+  )
+  const sums = items.map((): number[] => [])
+  const left = items.map(({ choices }) => choices.length)
+  const samples: Sample[] = []
+  let [done, right] = [0, 0]
+  const ids = flat.map((prompt) => prompt.ids)
+  // Choices repeat their query's computation: prompts that are scored take no kept state.
+  await scorePrompts(engine, ids, 2 * plan.slots, (index, logprobs) => {
+    const { item, position, from } = flat[index]
+    // The first token has no log-probability.
+    sums[item][position] = logprobs.slice(from - 1).reduce((sum, each) => sum + each, 0)
+    if (--left[item] > 0) return
+    samples[item] = sampleOf(items[item], sums[item], prompts[item])
+    if (samples[item].right) right++
+    onItem(++done, right)
   })
+  return samples
 }
 
-function verdictOf({ choices, gold }: Item, item: number, logLikelihoods: number[]): Verdict {
+function sampleOf(item: Item, logLikelihoods: number[], prompts: readonly Prompt[]): Sample {
+  const { choices, gold } = item
   const byCharacter = logLikelihoods.map((sum, i) => sum / codePoints(choices[i]))
   const [best, bestNorm] = [logLikelihoods, byCharacter].map((each) =>
     each.indexOf(Math.max(...each)),
   )
-  return { item, gold, logLikelihoods, best, bestNorm }
+  const tokens = prompts.map(({ ids, from }) => ids.length - from)
+  const answer = { best, bestNorm, right: best === gold, rightNorm: bestNorm === gold }
+  return { ...item, ...answer, logLikelihoods, tokens }
 }
 
 /** Shares of right answers, with standard errors of a mean. */
 export function figuresOf(
-  verdicts: readonly Verdict[],
+  samples: readonly Pick<Sample, 'right' | 'rightNorm'>[],
 ): Omit<ChoiceFigures, 'truncated' | 'itemsPerSecond'> {
-  const items = verdicts.length
-  const share = (isRight: (verdict: Verdict) => boolean) => verdicts.filter(isRight).length / items
+  const items = samples.length
   const stderr = (p: number) => (items < 2 ? undefined : Math.sqrt((p * (1 - p)) / (items - 1)))
-  const acc = share(({ best, gold }) => best === gold)
-  const accNorm = share(({ bestNorm, gold }) => bestNorm === gold)
+  const acc = samples.filter(({ right }) => right).length / items
+  const accNorm = samples.filter(({ rightNorm }) => rightNorm).length / items
   return { items, acc, accStderr: stderr(acc), accNorm, accNormStderr: stderr(accNorm) }
 }

@@ -5,6 +5,8 @@ import { ConfigError } from '../errors.ts'
 
 /** One question. */
 export interface Item {
+  /** Of the file, from 1. */
+  line: number
   /** What comes before each choice; may be empty. */
   query: string
   /** At least two texts, none empty. */
@@ -15,15 +17,25 @@ export interface Item {
 
 /** Keys by which the usual datasets call the parts of an item, the first being ours. */
 const KEYS = {
-  query: ['query', 'context', 'ctx', 'question'],
+  query: ['query', 'context', 'ctx', 'question', 'question_stem'],
   choices: ['choices', 'endings', 'options'],
   gold: ['gold', 'label', 'answer', 'answer_idx'],
 }
+/** Texts that usual datasets put before the question by a template, of which there are none here. */
+const BESIDE_QUERY = ['article', 'passage', 'support']
+/** The label of the right choice, where choices have labels. */
+const ANSWER_KEY = 'answerKey'
 
 const MOST_CHOICES = 26
 const MAX_SHOWN = 60
 
-const choicesSchema = z.array(z.string().min(1)).min(2).max(MOST_CHOICES)
+const textsSchema = z.array(z.string().min(1)).min(2).max(MOST_CHOICES)
+const labelledSchema = z
+  .object({ text: textsSchema, label: z.array(z.string()) })
+  .refine(({ text, label }) => text.length === label.length)
+  .refine(({ label }) => new Set(label).size === label.length)
+
+type Fields = Record<string, unknown>
 
 /**
  * Items of a file: one JSON object a line, blank lines aside.
@@ -31,43 +43,77 @@ const choicesSchema = z.array(z.string().min(1)).min(2).max(MOST_CHOICES)
  * Throws ConfigError naming file and line, what was found and what is allowed.
  */
 export function parseItems(text: string, file: string, limit?: number): Item[] {
+  if (text.trimStart().startsWith('[')) {
+    throw new ConfigError(
+      `--dataset ${file}: begins with [ as a JSON array does; ` +
+        "one object a line is wanted, as jq -c '.[]' writes them",
+    )
+  }
   const items: Item[] = []
   for (const [index, line] of text.split('\n').entries()) {
     if (items.length === limit) break
-    if (line.trim() !== '') items.push(parseItem(line, `${file}, line ${index + 1}`))
+    if (line.trim() === '') continue
+    const where = `${file}, line ${index + 1}`
+    items.push({ line: index + 1, ...parseItem(parseJson(line, where), where) })
   }
   if (items.length === 0) throw new ConfigError(`--dataset ${file}: holds no items`)
   return items
 }
 
-function parseItem(line: string, where: string): Item {
-  const json = parseJson(line)
+function parseItem(json: unknown, where: string): Omit<Item, 'line'> {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw wrong(where, line, 'a JSON object with query, choices and gold')
+    throw wrong(where, json, 'a JSON object with query, choices and gold')
   }
-  const pick = (names: readonly string[]) => names.find((name) => Object.hasOwn(json, name))
-  const value = (name: string | undefined) =>
-    name === undefined ? undefined : (json as Record<string, unknown>)[name]
+  const fields: Fields = { ...json }
+  return { query: queryOf(fields, where), ...choicesOf(fields, where) }
+}
 
-  const queryKey = pick(KEYS.query)
-  const query = value(queryKey)
-  if (typeof query !== 'string') {
-    throw wrong(`${where}: ${queryKey ?? 'query'}`, query, `a text (${KEYS.query.join(', ')})`)
+function queryOf(fields: Fields, where: string): string {
+  const texts = [...KEYS.query, ...BESIDE_QUERY].filter((key) => Object.hasOwn(fields, key))
+  if (texts.length > 1) {
+    throw new ConfigError(
+      `--dataset ${where}: has ${texts.join(' and ')}; ` +
+        'an item needs one query that is all of the text before a choice',
+    )
   }
-  const choicesKey = pick(KEYS.choices)
-  const choices = choicesSchema.safeParse(value(choicesKey)).data
-  if (choices === undefined) {
-    const allowed = `2 to ${MOST_CHOICES} texts (${KEYS.choices.join(', ')})`
-    throw wrong(`${where}: ${choicesKey ?? 'choices'}`, value(choicesKey), allowed)
+  const { key, value } = pick(fields, KEYS.query)
+  if (typeof value === 'string') return value
+  throw wrong(`${where}: ${key}`, value, `a text (${KEYS.query.join(', ')})`)
+}
+
+function choicesOf(fields: Fields, where: string): Pick<Item, 'choices' | 'gold'> {
+  const { key, value } = pick(fields, KEYS.choices)
+  const labelled = labelledSchema.safeParse(value).data
+  if (labelled !== undefined) {
+    const { text: choices, label } = labelled
+    const answer = fields[ANSWER_KEY]
+    const gold = typeof answer === 'string' ? label.indexOf(answer) : -1
+    if (gold >= 0) return { choices, gold }
+    throw wrong(`${where}: ${ANSWER_KEY}`, answer, `one of the labels ${label.join(', ')}`)
   }
-  const goldKey = pick(KEYS.gold)
-  const gold = positionOf(value(goldKey))
-  if (gold === undefined || gold >= choices.length) {
-    const last = choices.length - 1
-    const allowed = `0 to ${last} or A to ${letterOf(last)} (${KEYS.gold.join(', ')})`
-    throw wrong(`${where}: ${goldKey ?? 'gold'}`, value(goldKey), allowed)
-  }
-  return { query, choices, gold }
+  const choices = textsSchema.safeParse(value).data
+  if (choices !== undefined) return { choices, gold: goldOf(fields, choices.length, where) }
+  throw wrong(
+    `${where}: ${key}`,
+    value,
+    `2 to ${MOST_CHOICES} texts (${KEYS.choices.join(', ')}), ` +
+      'or {"text": […], "label": […]} of as many different labels',
+  )
+}
+
+function goldOf(fields: Fields, choices: number, where: string): number {
+  const { key, value } = pick(fields, KEYS.gold)
+  const gold = positionOf(value)
+  if (gold !== undefined && gold < choices) return gold
+  const last = choices - 1
+  const allowed = `0 to ${last} or A to ${letterOf(last)} (${KEYS.gold.join(', ')})`
+  throw wrong(`${where}: ${key}`, value, allowed)
+}
+
+/** The first of the keys that is there, or how we call it. */
+function pick(fields: Fields, keys: readonly string[]): { key: string; value: unknown } {
+  const key = keys.find((name) => Object.hasOwn(fields, name)) ?? keys[0]
+  return { key, value: fields[key] }
 }
 
 /** A position as a number, as digits, or as a letter from A. */
@@ -80,16 +126,18 @@ function positionOf(gold: unknown): number | undefined {
 
 const letterOf = (position: number) => String.fromCharCode('A'.charCodeAt(0) + position)
 
-function parseJson(line: string): unknown {
+function parseJson(line: string, where: string): unknown {
   try {
     return JSON.parse(line)
-  } catch {
-    return undefined
+  } catch (error) {
+    const reason = (error as SyntaxError).message.replace('JSON Parse error: ', '')
+    throw new ConfigError(`--dataset ${where}: is not valid JSON (${reason})`)
   }
 }
 
+/** Names the value as JSON, which keeps it on one line and tells "1" from 1. */
 function wrong(where: string, found: unknown, allowed: string): ConfigError {
-  const text = typeof found === 'string' ? found : (JSON.stringify(found) ?? 'nothing')
+  const text = JSON.stringify(found) ?? 'nothing'
   const shown = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
   return new ConfigError(`--dataset ${where}: found ${shown}; allowed: ${allowed}`)
 }

@@ -1,44 +1,48 @@
 // How far the measurement of a model is.
 
-import { bar } from '../serve/progress.ts'
+import { CLEARED_LINE, overwriting } from '../serve/progress.ts'
 
 const TERMINAL_MS = 200
 const PLAIN_MS = 10_000
 
 /** A line on stderr: written over and over on a terminal, and now and then elsewhere. */
-export class EvalProgress {
-  #start: { time: number; done: number } | undefined
+export class EvalProgress implements Disposable {
+  readonly #start: number
   #shown: number
   #isOpen = false
 
-  /** @param label the model @param unit what is counted */
+  /**
+   * To be made before the first prompt is submitted: results come in groups, so that the time from
+   * one to the next says little.
+   * @param label the model @param unit what is counted
+   */
   constructor(
     readonly label: string,
     readonly unit: string,
-    readonly stream: Pick<NodeJS.WriteStream, 'write' | 'isTTY'> = process.stderr,
+    readonly stream: Pick<NodeJS.WriteStream, 'write' | 'isTTY' | 'columns'> = process.stderr,
     readonly now: () => number = () => performance.now(),
   ) {
-    this.#shown = now()
+    this.#start = now()
+    this.#shown = this.#start
   }
 
   show(done: number, total: number, found: string): void {
     const time = this.now()
-    this.#start ??= { time, done }
-    if (time - this.#shown < (this.stream.isTTY ? TERMINAL_MS : PLAIN_MS)) return
+    const { isTTY, columns } = this.stream
+    if (time - this.#shown < (isTTY ? TERMINAL_MS : PLAIN_MS)) return
     this.#shown = time
-    const rate = ((done - this.#start.done) / Math.max(time - this.#start.time, 1)) * 1000
-    const left = rate > 0 ? `, ${Math.ceil((total - done) / rate)} s left` : ''
-    const line = `${done} of ${total} ${this.unit}, ${rate.toFixed(0)}/s${left}, ${found}`
-    this.#isOpen = this.stream.isTTY
+    const rate = (1000 * done) / (time - this.#start)
+    const left = Math.ceil((total - done) / rate)
+    const speed = `${rate.toFixed(rate < 10 ? 1 : 0)}/s`
+    const line = `${done} of ${total} ${this.unit}, ${speed}, ${left} s left, ${found}`
+    this.#isOpen = isTTY
     this.stream.write(
-      this.stream.isTTY
-        ? `\r\x1b[K${this.label}  ${bar(done / total)}  ${line}`
-        : `${this.label}: ${line}\n`,
+      isTTY ? overwriting(this.label, done / total, line, columns) : `${this.label}: ${line}\n`,
     )
   }
 
-  end(): void {
-    if (this.#isOpen) this.stream.write('\r\x1b[K')
+  [Symbol.dispose](): void {
+    if (this.#isOpen) this.stream.write(CLEARED_LINE)
     this.#isOpen = false
   }
 }

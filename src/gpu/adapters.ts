@@ -37,7 +37,12 @@ export async function chooseAdapter(
   if (softwareOnly) installSoftwareDriver()
   else if (noVulkan) throw noMatch(wanted, [])
   // Imported late: the Vulkan driver has to be in place before Dawn looks for one.
-  const { createGPUInstance } = await import('bun-webgpu')
+  const { createGPUInstance, globalConstructors } = await import('bun-webgpu')
+  // bun-webgpu 0.1.7 rejects maps that are broken off with a global AbortError, which only its globals()
+  // makes one, together with all else. Without it, destroying a device in the midst of a map throws a
+  // ReferenceError in place of the reason why that was done.
+  const { AbortError } = globalConstructors
+  Object.assign(globalThis, { AbortError })
   let instance = createGPUInstance()
   let adapters = await listAdapters(instance)
   let best = bestMatch(adapters, wanted)

@@ -3,7 +3,7 @@
 import { bytes } from './bytes.ts'
 
 const BAR_CELLS = 24
-/** Of a terminal that does not tell. */
+/** Of a terminal that does not tell, or says 0. */
 const COLUMNS = 80
 
 /** How much is done of 1, as a bar. */
@@ -21,10 +21,10 @@ export function overwriting(
   label: string,
   part: number,
   figures: string,
-  columns: number = COLUMNS,
+  columns: number | undefined,
 ): string {
   // The last column stays empty: some terminals go on to the next line behind it.
-  const room = columns - 1
+  const room = (columns || COLUMNS) - 1
   const [withBar, without] = [`${label}  ${bar(part)}  ${figures}`, `${label}  ${figures}`]
   const line = withBar.length <= room ? withBar : without.slice(0, room)
   return `${CLEARED_LINE}${line}`

@@ -1,7 +1,9 @@
 // How a text is cut into windows, and how their scores become figures.
 import { describe, expect, test } from 'bun:test'
-import type { LoadedModel } from '../../src/engine/load.ts'
+import { ConfigError } from '../../src/errors.ts'
+import type { Reader, ShowProgress } from '../../src/evaluation/task.ts'
 import { cutWindows, textTask } from '../../src/evaluation/text.ts'
+import { BOS, EOS, type LettersOptions, lettersReader } from './letters.ts'
 import { scoringEngine } from './scoring-engine.ts'
 
 describe('windows', () => {
@@ -39,69 +41,126 @@ describe('windows', () => {
   })
 })
 
-/** Letters are tokens of one byte, 1 begins and 2 ends a text. */
-const tokenizer = {
-  eosTokenId: 2,
-  encode: (text: string) => [1, ...Array.from(text, (letter) => letter.charCodeAt(0))],
-  isSpecial: (id: number) => id < 3,
-  bytes: (id: number) => Uint8Array.of(id),
-}
+const begins: LettersOptions = { before: [BOS], bosTokenId: BOS, eosTokenId: EOS }
+const input = { file: 'f', sha256: 'x' }
 
-function modelOf(logprobOf: (id: number) => number) {
+/** Measures with a model of the tokenizer, each token at a given log-probability. */
+function measure(
+  task: ReturnType<typeof textTask>,
+  reader: Reader,
+  logprobOf: (id: number) => number = () => -1,
+  show: ShowProgress = () => {},
+) {
   const { engine } = scoringEngine(logprobOf)
-  const generationConfig = { eosTokenIds: [] }
-  return { engine, tokenizer, generationConfig } as unknown as LoadedModel
+  return task.prepare(reader)({ engine, plan: { slots: 1 } }, show)
 }
 
 test('perplexity, nats and bits of a text', async () => {
   const shown: [number, number][] = []
-  const task = textTask({ file: 'f', text: 'abcdef', window: 7 })
-  const figures = await task.run(
-    modelOf(() => -1),
+  const task = textTask({ ...input, text: 'abcdef', window: 7 })
+  const { figures, samples } = await measure(
+    task,
+    lettersReader(begins),
+    () => -1,
     (done, total) => shown.push([done, total]),
   )
   // Six letters and the end.
-  expect(figures).toMatchObject({ tokens: 7, natsPerToken: 1, perplexity: Math.E })
+  expect(figures).toMatchObject({ tokens: 7, bytes: 6, leftOut: 0 })
+  expect(figures).toMatchObject({ natsPerToken: 1, perplexity: Math.E })
   expect(figures.bitsPerByte).toBeCloseTo(7 / Math.LN2 / 6, 12)
   expect(figures.tokensPerSecond).toBeGreaterThan(0)
   expect(shown).toEqual([[7, 7]])
+  expect(samples).toEqual([])
 })
 
-test('the first tokens only', async () => {
-  const task = textTask({ file: 'f', text: 'abcdef', window: 2, tokens: 5 })
-  const figures = await task.run(
-    modelOf((id) => -id),
-    () => {},
-  )
+test('the first tokens only; what fills no window is counted', async () => {
+  const task = textTask({ ...input, text: 'abcdéf', window: 2, tokens: 6 })
+  const { figures } = await measure(task, lettersReader(begins), (id) => -id)
   const letters = [...'abcd'].map((letter) => letter.charCodeAt(0))
-  expect(figures.tokens).toBe(4)
+  expect(figures).toMatchObject({ tokens: 4, bytes: 4, leftOut: 1 })
   expect(figures.natsPerToken).toBe(letters.reduce((a, b) => a + b) / 4)
-  expect(task.report).toEqual({ text: 'f', window: 2, tokens: 5 })
+  expect(task.report).toEqual({ text: 'f', sha256: 'x', window: 2, tokens: 6 })
+  const whole = textTask({ ...input, text: 'abcdéf', window: 3 })
+  const rest = await measure(whole, lettersReader({ ...begins, eosTokenId: undefined }))
+  expect(rest.figures).toMatchObject({ tokens: 6, bytes: 7, leftOut: 0 })
 })
 
-test('a text of nothing is refused', async () => {
-  const none = { ...modelOf(() => -1), tokenizer: { ...tokenizer, eosTokenId: undefined } }
-  const run = textTask({ file: 'f', text: '' }).run(none as unknown as LoadedModel, () => {})
-  await expect(run).rejects.toThrow('--text f: holds no tokens that could be predicted')
+describe('a text of nothing is refused', () => {
+  test('before there is a model', () => {
+    expect(() => textTask({ ...input, text: '' })).toThrow('--text f: is empty')
+  })
+
+  test.each<[string, string, LettersOptions]>([
+    // What stands around a text would be predicted alone.
+    ['white space without tokens', ' \n ', { ...begins, dropped: /\s/g }],
+    ['white space, an end that is spelled', ' ', { before: [BOS], eosTokenId: 99, dropped: / /g }],
+    ['one token that nothing stands before', 'a', {}],
+    ['one token that only the end follows', 'a', { eosTokenId: EOS }],
+    ['special tokens', '<s><s>', { ...begins, merged: { '<s>': BOS } }],
+  ])('%s', (_, text, options) => {
+    const prepare = () => textTask({ ...input, text }).prepare(lettersReader(options))
+    expect(prepare).toThrow(ConfigError)
+    expect(prepare).toThrow('--text f: holds no tokens that')
+  })
+
+  test('but not white space that has tokens', async () => {
+    const { figures } = await measure(textTask({ ...input, text: ' \n' }), lettersReader(begins))
+    expect(figures).toMatchObject({ tokens: 3, bytes: 2 })
+  })
 })
 
 test('a window that the model cannot take is refused before it is loaded', () => {
-  const { check } = textTask({ file: 'f', text: '', window: 64 })
-  const files = (maxLength: number | undefined) => ({ maxLength }) as Parameters<typeof check>[0]
-  expect(() => check(files(64))).toThrow('are 65 tokens, the model takes 64 (--max-model-len)')
-  check(files(65))
-  check(files(undefined))
+  const { prepare } = textTask({ ...input, text: 'abc', window: 64 })
+  const reader = (maxLength: number | undefined) => lettersReader({ ...begins, maxLength })
+  expect(() => prepare(reader(64))).toThrow('are 65 tokens, the model takes 64 (--max-model-len)')
+  prepare(reader(65))
+  prepare(reader(undefined))
 })
 
-test('rows are compared with the first; other tokenizers are noted', () => {
-  const { columns, notes } = textTask({ file: 'f', text: '' })
-  const row = (tokens: number, perplexity: number) => ({
-    ...{ tokens, perplexity, natsPerToken: Math.log(perplexity) },
-    ...{ bitsPerByte: 1, tokensPerSecond: 100 },
+describe('rows of a table', () => {
+  const task = () => textTask({ ...input, text: 'abcdefgh', window: 2 })
+  const change = task().columns.find(({ title }) => title === 'change')!
+
+  test('are compared with the first', async () => {
+    const text = task()
+    const row = await measure(text, lettersReader(begins), () => -1)
+    const other = await measure(text, lettersReader(begins), () => -1.1)
+    const rows = [row.figures, other.figures]
+    expect(change.cell(rows[1], rows[0])).toBe('+10.52 %')
+    expect(change.cell(rows[0], rows[1])).toBe('-9.52 %')
+    expect(text.notes(rows)).toEqual(['1 token at the end fills no window of 2 and was left out.'])
   })
-  const change = columns.find(({ title }) => title === 'change')!
-  expect(change.cell(row(9, 33), row(9, 30))).toBe('+10.00 %')
-  expect(change.cell(row(9, 27), row(9, 30))).toBe('-10.00 %')
-  expect(notes([row(9, 30), row(9, 31)])).toEqual([])
-  expect(notes([row(9, 30), row(8, 31)])[0]).toContain('compare bits/byte')
+
+  test('unless their tokens are others, though they are as many', async () => {
+    const text = task()
+    const merged = { abc: 0x4e2d }
+    const first = await measure(text, lettersReader({ before: [BOS] }))
+    const others = [
+      await measure(text, lettersReader({ ...begins, merged })),
+      await measure(text, lettersReader({ before: [EOS] })),
+      await measure(text, lettersReader({ before: [BOS] })),
+    ].map(({ figures }) => figures)
+    const rows = [first.figures, ...others]
+    expect(rows.map(({ tokens }) => tokens)).toEqual([8, 6, 8, 8])
+    expect(rows.map(({ bytes }) => bytes)).toEqual([8, 8, 8, 8])
+    expect(rows.map((row) => change.cell(row, rows[0]))).toEqual(['+0.00 %', '-', '-', '+0.00 %'])
+    expect(text.notes(rows).at(-1)).toContain('different tokens: compare bits/byte')
+    expect(text.notes([rows[0], rows[3]])).toEqual([])
+    expect(text.notes([rows[0], rows[2]])).toHaveLength(1)
+  })
+
+  test.each<[number[], string[]]>([
+    [[0, 0], []],
+    [[5, 5], ['5 tokens at the end fill no window of 2 and were left out.']],
+    [[1], ['1 token at the end fills no window of 2 and was left out.']],
+    [[3, 0], ['Up to 3 tokens at the end fill no window of 2 and were left out.']],
+  ])('tokens left out: %j', (counts, notes) => {
+    const rows = counts.map((leftOut) => ({ ...figuresOfNothing, leftOut }))
+    expect(task().notes(rows)).toEqual(notes)
+  })
 })
+
+const figuresOfNothing = {
+  ...{ tokens: 2, bytes: 2, leftOut: 0, sameTokens: true },
+  ...{ natsPerToken: 1, perplexity: Math.E, bitsPerByte: 1, tokensPerSecond: 100 },
+}
