@@ -68,8 +68,7 @@ export function unpackDriver(): string {
     if (!existsSync(join(partial, MANIFEST))) {
       throw new DeviceError(`${archive}: no ${MANIFEST} inside; is the package complete?`)
     }
-    rmSync(folder, { recursive: true, force: true })
-    renameSync(partial, folder)
+    nameFolder(partial, folder)
   } catch (error) {
     rmSync(partial, { recursive: true, force: true })
     // Another process may have finished the same folder first.
@@ -78,6 +77,18 @@ export function unpackDriver(): string {
     throw new DeviceError(`${folder}: the software driver cannot be unpacked: ${error}`)
   }
   return folder
+}
+
+/** Gives an unpacked folder its name. One that is whole already is in use: it is never removed. */
+function nameFolder(partial: string, folder: string): void {
+  try {
+    renameSync(partial, folder)
+  } catch (error) {
+    if (existsSync(join(folder, MANIFEST))) throw error
+    // What another version has left, or a disk that was full.
+    rmSync(folder, { recursive: true, force: true })
+    renameSync(partial, folder)
+  }
 }
 
 function findArchive(): { archive: string; version: string } {

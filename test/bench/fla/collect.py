@@ -1,5 +1,5 @@
-"""Puts the results of finetune.py and of `glaze eval` into one file, and fails unless glaze finds the
-perplexity that flash-linear-attention found: collect.py OUT sample.json train-*.json eval.json
+"""Puts the results of finetune.py and of `glaze eval` into one file, and fails unless glaze finds
+the perplexity that flash-linear-attention found: collect.py OUT sample.json train-*.json eval.json
 """
 
 import json
@@ -19,7 +19,10 @@ for name, train in found.items():
     if not name.startswith("train-"):
         continue
     model = name.removeprefix("train-")
-    pairs = {model: train["points"][0]["perplexity"], f"{model}-finetuned": train["savedPerplexity"]}
+    pairs = {
+        model: train["points"][0]["perplexity"],
+        f"{model}-finetuned": train["savedPerplexity"],
+    }
     for folder, perplexity in pairs.items():
         row = rows.get(folder, {"perplexity": float("nan"), "tokens": 0})
         near = abs(row["perplexity"] / perplexity - 1) <= LIMIT

@@ -1,6 +1,7 @@
-"""What the other scripts need before flash-linear-attention (FLA) runs: exact float32 products, softmax
-attention without the package flash_attn, tied models under transformers 5, kernels that start within
-seconds. Import it before torch, triton and fla; without a GPU the kernels run in Triton's interpreter.
+"""What the other scripts need before flash-linear-attention (FLA) runs: exact float32 products,
+softmax attention without the package flash_attn, tied models under transformers 5, kernels that
+start within seconds. Imported before torch, triton and fla; without a GPU the kernels run in Triton's
+interpreter.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Finetunes a converted folder in flash-linear-attention on text that its softmax teacher writes, and
-saves it so that glaze serves it. First `finetune.py sample TEACHER --out TEXT --json OUT`, then for
-each student `finetune.py train FOLDER --teacher TEACHER --text TEXT --heldout FILE --out NEW --json OUT`.
+"""Finetunes a converted folder in flash-linear-attention on text that its softmax teacher writes,
+and saves it so that glaze serves it. First `finetune.py --json OUT sample TEACHER --out TEXT`, then
+for each student `finetune.py --json OUT train FOLDER` with --teacher, --text, --heldout and --out.
 """
 
 import math
@@ -91,7 +91,8 @@ def nats_per_token(model, windows, batch=30):
     total = 0.0
     for part in windows.split(batch):
         logits = model(part[:, :-1], use_cache=False).logits
-        total += F.cross_entropy(logits.flatten(0, 1), part[:, 1:].flatten(), reduction="sum").item()
+        wanted = part[:, 1:].flatten()
+        total += F.cross_entropy(logits.flatten(0, 1), wanted, reduction="sum").item()
     return total / windows[:, 1:].numel()
 
 
@@ -117,8 +118,9 @@ def sample_text():
     ids = torch.cat(parts)
     seconds = time.monotonic() - started
     ends = (ids == teacher.config.eos_token_id).float().mean().item()
-    environment.check(ids.unique().numel() > 0.5 * teacher.config.vocab_size or ids.numel() < 1e5,
-                      "the text has hardly any words")
+    words = ids.unique().numel()
+    enough = words > teacher.config.vocab_size / 2 or ids.numel() < 1e5
+    environment.check(enough, f"the text has only {words} different tokens")
     save_file({"ids": ids.int()}, options.out)
     results = {
         "sequences": len(ids),

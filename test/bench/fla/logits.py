@@ -1,6 +1,6 @@
-"""Logits that flash-linear-attention computes from checkpoint folders, in float32, against the float64
-oracle of this project (the file that reference.ts wrote). Ends with 1 where a folder does not load
-completely or its logits are too far off: python3 logits.py FOLDER... --reference FILE --json OUT
+"""Logits that flash-linear-attention computes from checkpoint folders, in float32, against those of
+this project's float64 oracle (the file that reference.ts wrote). Ends with 1 where a folder does not
+load completely or its logits are too far off: logits.py FOLDER... --reference FILE --json OUT
 """
 
 import sys

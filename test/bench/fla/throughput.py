@@ -1,6 +1,6 @@
-"""Training throughput of flash-linear-attention in the shape of the 7B models (test/bench/shapes.ts) on
-one GPU, random weights: python3 throughput.py --shape gla-7b --json OUT. Bfloat16 weights, gradients and
-moments of Adam, each layer recomputed in the backward pass, logits and loss in FLA's fused kernel.
+"""Training throughput of flash-linear-attention in the shape of the 7B models (../shapes.ts) on one
+GPU, random weights: throughput.py --shape gla-7b --json OUT. Bfloat16 weights, gradients and moments of
+Adam, each layer recomputed in the backward pass, logits and loss in FLA's fused kernel.
 """
 
 import time
@@ -21,8 +21,14 @@ SEVEN = {
 }
 GLA = {"expand_k": 1, "expand_v": 1, "feature_map": "relu", "use_output_gate": False}
 GSA = {"num_slots": 64, "gate_logit_normalizer": 8}
-TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_heads": 2,
-        "num_kv_heads": 1, "vocab_size": 256}
+TINY = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_heads": 2,
+    "num_kv_heads": 1,
+    "vocab_size": 256,
+}
 # Class, configuration, weights in billions; 0: whatever it has.
 SHAPES = {
     "gla-7b": ("GLA", {**SEVEN, **GLA}, 7.24),
