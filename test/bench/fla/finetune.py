@@ -164,7 +164,8 @@ def rate(step):
     warm = max(1, options.steps // 10)
     if step < warm:
         return (step + 1) / warm
-    return 0.05 + 0.95 * (1 + math.cos(math.pi * (step - warm) / (options.steps - warm))) / 2
+    done = (step - warm) / max(1, options.steps - warm)
+    return 0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2
 
 
 def save(student):

@@ -12,7 +12,7 @@ checkpoints=models/checkpoints
 teacher=$checkpoints/tales-mistral-5m
 work=$(mktemp -d)
 failed=()
-export PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=false
+export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TOKENIZERS_PARALLELISM=false
 exec > >(tee "$out/run.log") 2>&1
 tee=$!
 
