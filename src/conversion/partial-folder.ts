@@ -9,15 +9,12 @@ import { ConfigError, errorCode } from '../errors.ts'
 import { openFlock } from '../flock.ts'
 
 export class PartialFolder implements AsyncDisposable {
-  readonly #handle: FileHandle
   #isKept = false
 
   private constructor(
     readonly path: string,
-    handle: FileHandle,
-  ) {
-    this.#handle = handle
-  }
+    readonly lock: FileHandle | undefined,
+  ) {}
 
   /**
    * Creates `out`.partial, or empties it if nobody writes there.
@@ -32,21 +29,17 @@ export class PartialFolder implements AsyncDisposable {
         throw error
       },
     )
-    const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY).catch((error) => {
-      if (errorCode(error) !== 'ENOTDIR') throw error
-      throw new ConfigError(`${path}: is no folder, but the one to write in has this name`)
-    })
+    const { isFree, lock } = await tryLock(path, isNew)
     try {
-      const isLocked = openFlock()?.(handle) ?? isNew
-      if (!isLocked) {
+      if (!isFree) {
         throw new ConfigError(
           `${path}: another conversion writes here; if there is none, remove this folder`,
         )
       }
       if (!isNew) await empty(path)
-      return new PartialFolder(path, handle)
+      return new PartialFolder(path, lock)
     } catch (error) {
-      await handle.close()
+      await lock?.close()
       throw error
     }
   }
@@ -60,8 +53,26 @@ export class PartialFolder implements AsyncDisposable {
   /** Removes the folder, unless it was kept. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isKept) await rm(this.path, { recursive: true, force: true })
-    await this.#handle.close()
+    await this.lock?.close()
   }
+}
+
+/**
+ * Who made the folder may write there. Where nothing can be locked, as on some network disks, one that
+ * is there already may be another's.
+ */
+async function tryLock(
+  path: string,
+  isNew: boolean,
+): Promise<{ isFree: boolean; lock?: FileHandle }> {
+  const flock = openFlock()
+  if (flock === undefined) return { isFree: isNew }
+  const lock = await open(path, constants.O_RDONLY | constants.O_DIRECTORY).catch((error) => {
+    if (errorCode(error) !== 'ENOTDIR') throw error
+    throw new ConfigError(`${path}: is no folder, but the one to write in has this name`)
+  })
+  const isLocked = flock(lock)
+  return { isFree: isNew || isLocked, lock }
 }
 
 async function empty(folder: string): Promise<void> {
