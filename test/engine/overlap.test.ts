@@ -32,9 +32,10 @@ test('two steps are in flight before the first one has come back', async () => {
 
 describe.each(variants)('%s', (variant) => {
   test.each(['gla_conv', 'gsa', 'hybrid'])(
-    '%s: the same bits alone and among up to 64 others, greedy and seeded, prompts sliced or not',
+    '%s: the same bits alone and among others, greedy and seeded, prompts sliced or not',
     async (name) => {
-      const slots = variant === 'plain' ? 64 : 16
+      // CPUs take long for the subgroup kernels, whose bits models/invariance.test.ts holds among 64.
+      const slots = variant === 'plain' ? 64 : 8
       const model = await openTinyModel(gpu, join(fixtures, name), variant, slots)
       const random = new Random(7)
       const requests = Array.from({ length: slots + 8 }, (_, i) => {
