@@ -9,12 +9,15 @@ import { ConfigError, errorCode } from '../errors.ts'
 import { openFlock } from '../flock.ts'
 
 export class PartialFolder implements AsyncDisposable {
+  readonly #lock: FileHandle | undefined
   #isKept = false
 
   private constructor(
     readonly path: string,
-    readonly lock: FileHandle | undefined,
-  ) {}
+    lock: FileHandle | undefined,
+  ) {
+    this.#lock = lock
+  }
 
   /**
    * Creates `out`.partial, or empties it if nobody writes there.
@@ -53,7 +56,7 @@ export class PartialFolder implements AsyncDisposable {
   /** Removes the folder, unless it was kept. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isKept) await rm(this.path, { recursive: true, force: true })
-    await this.lock?.close()
+    await this.#lock?.close()
   }
 }
 

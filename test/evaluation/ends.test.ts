@@ -1,10 +1,9 @@
 // How `glaze eval` ends that does not come to its end, and what reaches it and others by pipes.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { readFileSync } from 'node:fs'
-import { constants } from 'node:os'
 import { join } from 'node:path'
 import { writeTinyModel } from '../bench/tiny.ts'
 import { shipped } from '../helpers/model.ts'
+import { isIgnored } from '../helpers/signals.ts'
 import { TempFolder } from '../helpers/temp-folder.ts'
 
 const ADAPTER = process.env.GLAZE_TEST_ADAPTER || 'auto'
@@ -46,14 +45,6 @@ async function readUntil(
     text += value
   }
   return text
-}
-
-/** Signals that this process and so its children ignore, as under nohup. */
-function isIgnored(signal: 'SIGHUP' | 'SIGINT' | 'SIGTERM'): boolean {
-  if (process.platform !== 'linux') return false
-  const status = readFileSync('/proc/self/status', 'utf8')
-  const mask = BigInt(`0x${/^SigIgn:\s*(\w+)$/m.exec(status)![1]}`)
-  return ((mask >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n
 }
 
 describe('a signal', () => {

@@ -47,7 +47,7 @@ function spreadOf(name: string, shape: readonly number[]): number {
 }
 
 /** Mistral and Llama are saved by transformers, under names of its own. */
-function nameFor(modelType: string, name: string): string {
+export function nameFor(modelType: string, name: string): string {
   if (modelType !== 'mistral' && modelType !== 'llama') return name
   return name
     .replace('embeddings', 'embed_tokens')
